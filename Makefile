@@ -1,0 +1,51 @@
+# The few commands a person types. `make help` explains them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo ui test test-cluster lint lock clean
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+install: $(VENV)/.installed  ## make .venv with everything pinned in requirements-dev.lock
+
+$(VENV)/.installed: requirements-dev.lock
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 ...") if not (3, 11) <= sys.version_info[:2] <= (3, 13) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.installed-cluster: $(VENV)/.installed requirements-cluster.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-cluster.lock
+	@touch $@
+
+demo: install  ## rotate every credential of a sandbox Tableau on a real local Airflow, and look that it is so
+	$(BIN)/python -m sandbox demo
+
+ui: install  ## leave that Airflow and the sandbox up, and print the login
+	$(BIN)/python -m sandbox ui
+
+test: install  ## the whole default test suite
+	$(BIN)/python -m pytest
+
+test-cluster: $(VENV)/.installed-cluster  ## the topology of docker-compose.yaml on this machine's PostgreSQL and Redis
+	$(BIN)/python -m pytest -m cluster tests/cluster
+
+lint: install  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock:  ## pin the newest versions that fit, with hashes (needs uv)
+	uv pip compile $(LOCK_FLAGS) --upgrade requirements-cluster.txt -o requirements-cluster.lock
+	uv pip compile $(LOCK_FLAGS) requirements-dev.txt -c requirements-cluster.lock -o requirements-dev.lock
+	uv pip compile $(LOCK_FLAGS) requirements.txt -c requirements-cluster.lock -o requirements.lock
+
+LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+              --custom-compile-command 'make lock'
+
+clean:  ## remove .venv, the local Airflow and every cache
+	rm -rf $(VENV) .airflow .airflow-* .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
