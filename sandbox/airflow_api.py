@@ -30,6 +30,7 @@ class DagRun:
 
     @property
     def finished(self) -> bool:
+        """Whether it is over, well or not."""
         return self.state in FINISHED
 
 
@@ -94,9 +95,11 @@ class AirflowApi:
         return {item["filename"]: item["stack_trace"] for item in self._pages("/importErrors", "import_errors")}
 
     def knows_dag(self, dag_id: str) -> bool:
+        """Whether the DAG processor has read this DAG."""
         return self._request("GET", f"/dags/{dag_id}", accept=(404,)).status_code == 200
 
     def unpause(self, dag_id: str) -> None:
+        """Let runs of this DAG begin."""
         self._request("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
 
     # -- runs ------------------------------------------------------------------------------------------------------
@@ -107,12 +110,15 @@ class AirflowApi:
         return str(self._request("POST", f"/dags/{dag_id}/dagRuns", json=body).json()["dag_run_id"])
 
     def dag_run(self, dag_id: str, run_id: str) -> DagRun:
+        """One run."""
         return _dag_run(self._request("GET", f"/dags/{dag_id}/dagRuns/{run_id}").json())
 
     def dag_runs(self, dag_id: str) -> list[DagRun]:
+        """All runs of a DAG."""
         return [_dag_run(item) for item in self._pages(f"/dags/{dag_id}/dagRuns", "dag_runs")]
 
     def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
+        """All task instances of a run, mapped ones each."""
         return [_task(item) for item in self._pages(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", "task_instances")]
 
     def tries(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> list[TaskInstance]:

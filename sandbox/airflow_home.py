@@ -8,14 +8,12 @@ import os
 import secrets
 import shutil
 from dataclasses import asdict, dataclass
-from typing import IO, TYPE_CHECKING
+from pathlib import Path
+from typing import IO
 
 from cryptography.fernet import Fernet
 
 from sandbox.airflow_api import AirflowError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ADMIN = "admin"
 LOCK_FILE = "local_airflow.lock"

@@ -9,18 +9,16 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self
+from types import TracebackType
+from typing import IO, Self
 
 from sandbox import airflow_home, process_sessions
 from sandbox.airflow_api import AirflowApi, AirflowError
 from sandbox.airflow_home import ADMIN
 from sandbox.airflow_settings import environment
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from types import TracebackType
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -37,8 +35,7 @@ HEALTH_NAMES = {"scheduler": "scheduler", "dag-processor": "dag_processor", "tri
 
 
 class LocalAirflow:
-    """
-    An Airflow in a folder.
+    """An Airflow in a folder.
 
     :param home: AIRFLOW_HOME. Keys and the admin password are kept in it, so a second start finds the same Airflow.
     :param fresh: begin with an empty database and no logs.
@@ -90,14 +87,17 @@ class LocalAirflow:
 
     @property
     def url(self) -> str:
+        """Where UI and API are."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def username(self) -> str:
+        """Who signs in; the password is `admin_password`."""
         return ADMIN
 
     @property
     def api(self) -> AirflowApi:
+        """The REST API, signed in as the administrator."""
         if self._api is None:
             raise AirflowError("this Airflow is not started")
         return self._api
@@ -198,9 +198,11 @@ class LocalAirflow:
                 raise AirflowError(f"{name} ended with exit code {process.returncode}\n{self.log_tail(name)}")
 
     def log_file(self, name: str) -> Path:
+        """What this component prints."""
         return self.logs_folder / f"{name}.log"
 
     def log_tail(self, name: str, lines: int = 25) -> str:
+        """The end of that, for an error message."""
         path = self.log_file(name)
         text = path.read_text(errors="replace") if path.exists() else ""
         return "\n".join([f"the end of {path}:", *(f"  {line}" for line in text.splitlines()[-lines:])])

@@ -1,5 +1,4 @@
-"""
-End everything that a component of Airflow has started, whatever happens to us.
+"""End everything that a component of Airflow has started, whatever happens to us.
 
 Each component runs in a session of its own (`setsid`). Airflow moves its tasks to process groups of their own, so a
 process group would miss them; they cannot leave the session, though.

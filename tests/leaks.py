@@ -1,5 +1,4 @@
-"""
-Find secrets where none may be: in files, in the cells of SQLite databases, in the arguments of processes.
+"""Find secrets where none may be: in files, in the cells of SQLite databases, in the arguments of processes.
 
 A secret seldom leaks as it is. It comes percent-encoded in a URL, escaped in JSON or XML, inside a base64 block
 (`Authorization: Basic`, a JWT), or as Python prints it. The scanner looks for all of these and tells
@@ -18,15 +17,13 @@ import sqlite3
 import subprocess
 import threading
 import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from types import TracebackType
+from typing import Self
 from urllib.parse import quote, quote_plus
 from xml.sax import saxutils
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from types import TracebackType
 
 SHORTEST = 8
 """A shorter secret, or a shorter part of one, would be found by chance."""
@@ -106,8 +103,7 @@ def _lower_case_percents(encoded: str) -> str:
 
 
 class Scanner:
-    """
-    Looks for these secrets.
+    """Looks for these secrets.
 
     :param secrets: name to value.
     """

@@ -11,7 +11,8 @@ import sqlite3
 import subprocess
 import sys
 import zlib
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import quote, quote_plus, urlencode
 from xml.sax import saxutils
 
@@ -19,10 +20,6 @@ import pytest
 from cryptography.fernet import Fernet
 
 from tests.leaks import ArgumentWatch, Scanner, forms
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 SECRET = """t0ken/with+every <kind> & "quote" and 'apostrophe', b\\ackslash, ümlaut=="""
 TOKEN = "eyJraWQiOiIxMjM0NSIsImFsZyI6IkVTMjU2In0.c2VjcmV0LXBhcnQ.c2lnbmF0dXJl"
