@@ -1,0 +1,74 @@
+"""What the demo and the end-to-end tests have in common: Airflow connections to a sandbox Tableau, and params."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sandbox.tableau.site import SandboxCredential, Site
+from sandbox.tableau.state import TABLEAU_PAT_NAME, TABLEAU_PAT_SECRET
+
+DAG_ID = "rotate_snowflake_pat_in_tableau"
+TABLEAU_CONN_ID = "tableau_default"
+
+ENVIRONMENT = {
+    # The sandbox's Snowflake lives in the sandbox's Tableau; Airflow has nothing to sign in to.
+    "CREDENTIAL_ROTATION_SNOWFLAKE_CHECK": "off",
+}
+
+
+def airflow_connections(port: int, site: Site) -> dict[str, dict[str, object]]:
+    """The connections a person would make: one to Tableau, and for each Snowflake user one with its new token."""
+    connections: dict[str, dict[str, object]] = {TABLEAU_CONN_ID: tableau_connection(port, site)}
+    for credential in site.credentials.values():
+        connections[snowflake_conn_id(credential)] = snowflake_connection(credential)
+    return connections
+
+
+def tableau_connection(port: int, site: Site) -> dict[str, object]:
+    """Signs in with a Tableau PAT: the kind of sign-in whose second session ends the first."""
+    return {
+        "conn_type": "tableau",
+        "host": "127.0.0.1",
+        "schema": "http",
+        "port": port,
+        "login": TABLEAU_PAT_NAME,
+        "password": TABLEAU_PAT_SECRET,
+        "extra": {"site": site.content_url, "auth": "pat"},
+    }
+
+
+def snowflake_connection(credential: SandboxCredential) -> dict[str, object]:
+    """Holds the token that is to be embedded, and the secret that is embedded now."""
+    extra: dict[str, object] = {"account": credential.account, "previous_password": credential.secret}
+    if credential.tableau_usernames:
+        extra["tableau_usernames"] = list(credential.tableau_usernames)
+    if credential.server_addresses:
+        extra["server_addresses"] = list(credential.server_addresses)
+    return {"conn_type": "snowflake", "login": credential.login, "password": credential.new_secret, "extra": extra}
+
+
+def snowflake_conn_id(credential: SandboxCredential) -> str:
+    """The Airflow connection of a Snowflake user of the sandbox."""
+    return f"snowflake_{credential.name}"
+
+
+def conf(credentials: Iterable[SandboxCredential], **params: object) -> dict[str, object]:
+    """The params of a run that rotates these."""
+    return {"snowflake_conn_ids": [snowflake_conn_id(credential) for credential in credentials], **params}
+
+
+def conf_examples(site: Site) -> Mapping[str, dict[str, object]]:
+    """What to type into the trigger form, or into `airflow dags trigger --conf`, one after the other."""
+    everyone = list(site.credentials.values())
+    project = _project_with_most_targets(site)
+    return {
+        "look, change nothing": conf(everyone, dry_run=True),
+        "one project": conf(everyone, projects=[project]),
+        "with a person's approval after the first connection": conf(everyone, require_approval=True),
+        "all": conf(everyone),
+    }
+
+
+def _project_with_most_targets(site: Site) -> str:
+    names = [site.content(target.content_id).project.name for target in site.expected_targets()]
+    return max(sorted(set(names)), key=names.count)
