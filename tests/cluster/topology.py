@@ -1,0 +1,228 @@
+"""The services of docker-compose.yaml as processes of this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Self
+
+from sandbox import process_sessions
+from sandbox.airflow_api import AirflowApi
+from sandbox.local_airflow import free_port
+from tests.cluster.backing import REDIS_HOST, REDIS_PORT, Database
+from tests.cluster.compose import Service
+
+CONTAINER_HOME = "/opt/airflow"
+INIT, API_SERVER = "airflow-init", "airflow-apiserver"
+NOT_PYTHON = {"postgres", "redis"}
+"""Services that this machine runs already."""
+
+
+class ClusterError(Exception):
+    """A service does not come up, or ends; the text has the end of its log."""
+
+
+class Cluster:
+    """Everything that `docker compose up` starts, except PostgreSQL and Redis.
+
+    What a container would see under another name or path is written into its environment and its commands instead:
+    see `_here` for all of it.
+    """
+
+    def __init__(self, services: Mapping[str, Service], home: Path, database: Database, redis_db: int) -> None:
+        self.home = home
+        self.services = {name: service for name, service in services.items() if name not in NOT_PYTHON}
+        self.database = database
+        self.seconds: dict[str, float] = {}
+        self._redis_db = redis_db
+        ports = {name: free_port() for name in ("api", "scheduler health", "worker logs", "triggerer logs")}
+        self.url = f"http://127.0.0.1:{ports['api']}"
+        self._ports = ports
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._guard: subprocess.Popen[str] | None = None
+        admin = self.services[INIT].environment
+        self.api = AirflowApi(
+            self.url, admin["AIRFLOW_ADMIN_USERNAME"], admin["AIRFLOW_ADMIN_PASSWORD"], self.check_alive
+        )
+
+    def __enter__(self) -> Self:
+        try:
+            self._mount()
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def log(self, name: str) -> str:
+        """All that a service has printed."""
+        path = self._log_file(name)
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def check_alive(self) -> None:
+        """Raise when a service has ended by itself."""
+        for name, process in self._processes.items():
+            if process.poll() is not None:
+                raise self._error(name, f"ended with exit code {process.returncode}")
+
+    def stop(self, patience: float = 10) -> None:
+        """End every process, gently for a while, and then not."""
+        for process in self._processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline and any(process.poll() is None for process in self._processes.values()):
+            time.sleep(0.2)
+        process_sessions.kill([process.pid for process in self._processes.values()])
+        for process in self._processes.values():
+            process.wait()
+        if self._guard:
+            self._guard.communicate()
+            self._guard = None
+
+    # -- start -----------------------------------------------------------------------------------------------------
+
+    def _mount(self) -> None:
+        """Put the same folders where a container would have them."""
+        (self.home / "process-logs").mkdir(parents=True)
+        for mount in {mount for service in self.services.values() for mount in service.mounts}:
+            target = Path(self._here(mount.target))
+            if mount.is_named_volume:
+                target.mkdir()
+            else:
+                target.symlink_to(mount.source, target_is_directory=True)
+
+    def _start(self) -> None:
+        began = time.monotonic()
+        self._run_to_the_end(INIT, timeout=120)
+        self.seconds["init"] = time.monotonic() - began
+        waiting = {name: service for name, service in self.services.items() if name != INIT}
+        # As Compose does: whoever waits only for init starts now, the others when those they wait for are healthy.
+        for name, service in waiting.items():
+            if API_SERVER not in service.waits_for:
+                self._launch(name)
+        self._wait(API_SERVER, lambda: bool(self.api.health()), began + 150)
+        self.seconds["api server"] = time.monotonic() - began
+        for name in waiting.keys() - self._processes.keys():
+            self._launch(name)
+        # The health checks of the file import Airflow each time, so a cheap question goes first.
+        self._wait("airflow-dag-processor", self._all_report_healthy, began + 150)
+        for name, service in waiting.items():
+            if service.healthcheck:
+                self._wait(name, lambda service=service: self._passes_healthcheck(service), began + 180)
+        self.seconds["healthy"] = time.monotonic() - began
+
+    def _all_report_healthy(self) -> bool:
+        health = self.api.health()
+        return all(
+            health.get(part) == "healthy" for part in ("metadatabase", "scheduler", "dag_processor", "triggerer")
+        )
+
+    def _passes_healthcheck(self, service: Service) -> bool:
+        kind, *words = (self._here(word) for word in service.healthcheck)
+        command = ["sh", "-c", words[0]] if kind == "CMD-SHELL" else words
+        done = subprocess.run(  # noqa: S603
+            command, env=self._environment(service), cwd=self.home, capture_output=True, check=False, timeout=60
+        )
+        return done.returncode == 0
+
+    def _launch(self, name: str) -> None:
+        process = self._processes[name] = self._popen(self.services[name])
+        # Ends the session of each service even if this process is killed.
+        self._guard = self._guard or process_sessions.start_guard()
+        if self._guard.stdin:
+            self._guard.stdin.write(f"{process.pid}\n")
+            self._guard.stdin.flush()
+
+    def _run_to_the_end(self, name: str, timeout: float) -> None:
+        process = self._popen(self.services[name])
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process_sessions.kill([process.pid])
+            raise self._error(name, f"is not done after {timeout:.0f} s") from None
+        if code:
+            raise self._error(name, f"ended with exit code {code}")
+
+    def _popen(self, service: Service) -> subprocess.Popen[bytes]:
+        # As the entrypoint of the official image does: a program it knows by name, else a subcommand of `airflow`.
+        words = [self._here(word) for word in service.command]
+        command = words if words[0] in {"bash", "python", "airflow"} else ["airflow", *words]
+        environment = self._environment(service)
+        program = shutil.which(command[0], path=environment["PATH"])
+        if program is None:
+            raise ClusterError(f"{command[0]} is not installed; make test-cluster installs requirements-cluster.lock")
+        with self._log_file(service.name).open("ab") as log:
+            return subprocess.Popen(  # noqa: S603
+                [program, *command[1:]],
+                env=environment,
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _wait(self, name: str, ready: Callable[[], bool], deadline: float) -> None:
+        while not ready():
+            self.check_alive()
+            if time.monotonic() > deadline:
+                raise self._error(name, "is not healthy in time")
+            time.sleep(0.5)
+
+    def _error(self, name: str, what: str) -> ClusterError:
+        tail = "\n".join(f"  {line}" for line in self.log(name).splitlines()[-40:])
+        return ClusterError(f"{name} {what}; the end of its log:\n{tail}")
+
+    def _log_file(self, name: str) -> Path:
+        return self.home / "process-logs" / f"{name}.log"
+
+    # -- from container to process ---------------------------------------------------------------------------------
+
+    def _here(self, text: str) -> str:
+        """What a name or path inside the containers is on this machine."""
+        database, ports = self.database, self._ports
+        for there, here in {
+            "airflow@postgres:5432/airflow": f"{database.name}@{database.host}:{database.port}/{database.name}",
+            "redis:6379/0": f"{REDIS_HOST}:{REDIS_PORT}/{self._redis_db}",
+            "airflow-apiserver:8080": f"127.0.0.1:{ports['api']}",
+            "localhost:8080": f"127.0.0.1:{ports['api']}",
+            "localhost:8974": f"127.0.0.1:{ports['scheduler health']}",
+            CONTAINER_HOME: str(self.home),
+        }.items():
+            text = text.replace(there, here)
+        return text
+
+    def _environment(self, service: Service) -> dict[str, str]:
+        from_the_image = {
+            "AIRFLOW_HOME": str(self.home),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(self.home),
+            "HOSTNAME": socket.gethostname(),
+            "LANG": "C.UTF-8",
+        }
+        sharing_one_machine = {
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(self._ports["api"]),
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(self._ports["scheduler health"]),
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(self._ports["worker logs"]),
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(self._ports["triggerer logs"]),
+            # In a container this is the same as the default, which asks the resolver.
+            "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
+            # Sixteen, the default, is too much for two cores that do everything; so are five seconds for an answer.
+            "AIRFLOW__CELERY__WORKER_CONCURRENCY": "4",
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
+        }
+        ours = {name: self._here(value) for name, value in service.environment.items()}
+        # The sandbox is on loopback; a proxy of this machine has no business there.
+        return from_the_image | ours | sharing_one_machine | {"NO_PROXY": "127.0.0.1,localhost"}
