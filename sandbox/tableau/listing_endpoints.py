@@ -1,0 +1,88 @@
+"""Endpoints that list and show content, users and projects, and the server's own description."""
+
+from __future__ import annotations
+
+from sandbox.tableau import filters
+from sandbox.tableau.answers import Answer, Element, listing
+from sandbox.tableau.call import Call
+from sandbox.tableau.clock import iso
+from sandbox.tableau.content import Content, ContentType
+from sandbox.tableau.paging import page
+
+
+def server_info(call: Call) -> Answer:
+    """What the server is; needs no session, and any API version will do."""
+    info = Element(
+        "serverInfo",
+        children=[
+            Element("productVersion", {"build": "20253.25.0901.1015"}, text=call.state.product_version),
+            Element("prepConductorVersion", text="20253.25.0901.1015"),
+            Element("restApiVersion", text=call.state.rest_api_version),
+        ],
+    )
+    return Answer(elements=[info])
+
+
+def list_content(call: Call) -> Answer:
+    """All data sources, workbooks, flows or virtual connections of the site that match."""
+    kind = call.content_type
+    found = filters.select(call.site.of_type(kind), call.query, filters.FIELDS[kind])
+    pagination, shown = page(found, call.query)
+    all_fields = "_all_" in call.query.get("fields", "").split(",")
+    return Answer(
+        elements=[pagination, listing(kind.plural, [content_element(each, all_fields=all_fields) for each in shown])]
+    )
+
+
+def get_content(call: Call) -> Answer:
+    """One data source, workbook, flow or virtual connection."""
+    return Answer(elements=[content_element(call.content())])
+
+
+def list_users(call: Call) -> Answer:
+    """The users of the site."""
+    pagination, shown = page(filters.select(call.site.users, call.query, filters.USER_FIELDS), call.query)
+    users = [
+        Element(
+            "user", {"id": user.id, "name": user.name, "siteRole": user.site_role, "fullName": user.full_name or None}
+        )
+        for user in shown
+    ]
+    return Answer(elements=[pagination, listing("users", users)])
+
+
+def list_projects(call: Call) -> Answer:
+    """The projects of the site."""
+    pagination, shown = page(call.site.projects, call.query)
+    projects = [
+        Element("project", {"id": project.id, "name": project.name, "parentProjectId": project.parent_id})
+        for project in shown
+    ]
+    return Answer(elements=[pagination, listing("projects", projects)])
+
+
+def content_element(content: Content, *, all_fields: bool = False) -> Element:
+    """A content as lists show it: the owner by id alone, as in TSC's assets; names come from the users list."""
+    kind = content.content_type
+    attributes: dict[str, str | int | bool | None] = {"id": content.id, "name": content.name}
+    if kind in {ContentType.DATASOURCE, ContentType.WORKBOOK}:
+        attributes["contentUrl"] = content.content_url
+    if content.description:
+        attributes["description"] = content.description
+    if kind is ContentType.DATASOURCE:
+        attributes |= {"type": content.type, "isCertified": False}
+        if all_fields and content.connections:
+            attributes |= {"serverName": content.connections[0].server_address, "connectedWorkbooksCount": 0}
+    if kind is ContentType.WORKBOOK:
+        attributes |= {"showTabs": "false", "size": 1}
+    if kind is ContentType.FLOW:
+        attributes["fileType"] = "tflx"
+    else:
+        attributes["hasExtracts"] = content.has_extracts
+    attributes |= {"createdAt": iso(content.created_at), "updatedAt": iso(content.updated_at)}
+    children = [
+        Element("project", {"id": content.project.id, "name": content.project.name}),
+        Element("owner", {"id": content.owner.id}),
+        listing("tags", [Element("tag", {"label": tag}) for tag in content.tags]),
+    ]
+    return Element(kind.element, attributes, children)

@@ -1,0 +1,229 @@
+"""The HTTP server: threads, keep-alive, and the wire faults that only a server can produce."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import threading
+import time
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
+from types import TracebackType
+from typing import Any, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from sandbox.tableau import control, dispatch
+from sandbox.tableau.answers import JSON_TYPE, XML_TYPE, Answer, as_json, as_xml
+from sandbox.tableau.call import Call
+from sandbox.tableau.errors import TableauError
+from sandbox.tableau.faults import Faults
+from sandbox.tableau.request_log import LoggedRequest, RequestLog
+from sandbox.tableau.routes import OPERATIONS
+from sandbox.tableau.state import TableauState
+
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class TableauServer:
+    """A Tableau on a port of this machine: `with TableauServer(state) as server: ... server.url`."""
+
+    def __init__(self, state: TableauState | None = None, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.state = state or TableauState()
+        self.host = host
+        self.port = port
+        self.requests = RequestLog()
+        self.faults = Faults(lambda: OPERATIONS)
+        self.rate_limit = dispatch.RateLimit()
+        self.stopping = threading.Event()
+        self._listener: _Listener | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens, such as http://127.0.0.1:43211."""
+        return f"http://{self.host}:{self.port}"
+
+    def start(self) -> TableauServer:
+        """Listen, on the port of before if there was one."""
+        self.stopping.clear()
+        self._listener = _Listener((self.host, self.port), self)
+        self.port = self._listener.server_address[1]
+        serve = self._listener.serve_forever
+        threading.Thread(target=serve, args=(0.02,), name=f"tableau-{self.port}", daemon=True).start()
+        return self
+
+    def stop(self) -> None:
+        """Stop listening and drop every open connection, as a server does that goes down."""
+        self.stopping.set()
+        if self._listener is not None:
+            self._listener.shutdown()
+            self._listener.server_close()
+            self._listener.drop_connections()
+            self._listener = None
+
+    def __enter__(self) -> TableauServer:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass for a request, but not when the server stops."""
+        if seconds > 0:
+            self.stopping.wait(seconds)
+
+
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 1024
+
+    def __init__(self, address: tuple[str, int], tableau: TableauServer) -> None:
+        self.tableau = tableau
+        self._open: set[socket.socket] = set()
+        self._open_lock = threading.Lock()
+        super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        """Bind without HTTPServer's look-up of the host's full name, which can take seconds."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._open_lock:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._open_lock:
+            self._open.discard(request)
+        super().shutdown_request(request)
+
+    def drop_connections(self) -> None:
+        with self._open_lock:
+            left = list(self._open)
+        for each in left:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "Tableau"
+    sys_version = ""
+    disable_nagle_algorithm = True
+    wbufsize = 64 * 1024
+
+    @property
+    def tableau(self) -> TableauServer:
+        """The server that this request came to."""
+        return cast(_Listener, self.server).tableau
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """Say nothing: the request log is kept elsewhere."""
+
+    def handle_method(self) -> None:
+        """Read the request, answer it, and note both."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts = urlsplit(self.path)
+        headers = {name.casefold(): value for name, value in self.headers.items()}
+        if parts.path.startswith(control.PREFIX):
+            self._send(control.answer(self.tableau, self.command, parts, body, self.client_address[0]), "", json=True)
+            return
+        call = Call(
+            state=self.tableau.state,
+            method=self.command,
+            path=unquote(parts.path),
+            version="",
+            operation="",
+            parameters={},
+            query=dict(parse_qsl(parts.query, keep_blank_values=True)),
+            headers=headers,
+            body=body,
+        )
+        entry = LoggedRequest(
+            number=0,
+            time=self.tableau.state.clock.now(),
+            method=call.method,
+            path=call.path,
+            query=call.query,
+            operation=None,
+            parameters={},
+            session=call.token,
+            body=body,
+            headers=headers,
+        )
+        self.tableau.requests.start(entry)
+        started = time.perf_counter()
+        try:
+            answer, wants_json = self._answer(call, entry)
+        finally:
+            entry.seconds = time.perf_counter() - started
+            self.tableau.requests.end()
+        self._send(answer, call.version, json=wants_json)
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = handle_method  # noqa: N815 - the base class's names
+
+    def _answer(self, call: Call, entry: LoggedRequest) -> tuple[Answer, bool]:
+        tableau = self.tableau
+        answer = dispatch.limited(tableau.state, tableau.rate_limit)
+        prefix, _, rest = call.path.lstrip("/").partition("/")
+        call.version, _, call.path = rest.partition("/")
+        try:
+            if prefix != "api":
+                raise TableauError("404000", "The requested resource does not exist.")
+            exchange = dispatch.find_exchange(call, tableau.wait)
+        except TableauError as error:
+            answer = answer or error.answer()
+        else:
+            entry.operation = call.operation
+            entry.parameters = call.parameters
+            if answer is None:
+                fault = tableau.faults.take(call.operation, call.parameters)
+                entry.fault = fault.word if fault else None
+                answer = exchange.run(fault)
+            call = exchange.call
+            entry.unknown_query = call.unknown_query
+        entry.status = answer.status if answer.cut not in {"reset", "close"} else None
+        if answer.elements and answer.elements[0].name == "error":
+            entry.code = str(answer.elements[0].attributes["code"])
+        return answer, call.wants_json
+
+    def _send(self, answer: Answer, version: str, *, json: bool) -> None:
+        if answer.cut == "reset":
+            # closing the file descriptor under the socket with no linger makes the kernel send RST
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+            os.close(self.connection.detach())
+        if answer.cut in {"reset", "close"}:
+            self.close_connection = True
+            return
+        body, content_type = answer.body, answer.content_type
+        if body is None:
+            body = as_json(answer.elements) if json else as_xml(answer.elements, version or "3.26")
+            content_type = JSON_TYPE if json else XML_TYPE
+        self.send_response(answer.status, _phrase(answer.status))
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        if answer.status != HTTPStatus.NO_CONTENT:
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+        if answer.cut == "half":
+            self.close_connection = True
+            body = body[: len(body) // 2]
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"
