@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sandbox.tableau.site import SandboxCredential, Site
-from sandbox.tableau.state import TABLEAU_PAT_NAME, TABLEAU_PAT_SECRET
+from sandbox.tableau import (
+    TABLEAU_PAT_NAME,
+    TABLEAU_PAT_SECRET,
+    HtmlPage,
+    ResetAfter,
+    SandboxCredential,
+    ServerError,
+    SessionLost,
+    Site,
+    TableauServer,
+    Throttle,
+)
 
 DAG_ID = "rotate_snowflake_pat_in_tableau"
 TABLEAU_CONN_ID = "tableau_default"
@@ -67,6 +77,21 @@ def conf_examples(site: Site) -> Mapping[str, dict[str, object]]:
         "with a person's approval after the first connection": conf(everyone, require_approval=True),
         "all": conf(everyone),
     }
+
+
+def script_faults(tableau: TableauServer) -> None:
+    """Let Tableau be unwell while it is updated: most is over after a quick try, two of these cost a task's retry."""
+    targets = [target for target in tableau.state.site.expected_targets() if target.content_type == "workbook"]
+    scripts = [
+        [ServerError(500)] * 4,  # as often as there are quick tries
+        [Throttle(retry_after="25")],  # longer than a worker should sleep
+        [Throttle(retry_after="1")],
+        [HtmlPage(503)],
+        [SessionLost()],
+        [ResetAfter()],
+    ]
+    for target, faults in zip(targets, scripts, strict=False):
+        tableau.faults.script("update_connection", faults, {"connection_id": target.connection_id})
 
 
 def _project_with_most_targets(site: Site) -> str:

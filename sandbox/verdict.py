@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sandbox.tableau.connections import Connection
 from sandbox.tableau.site import SandboxCredential, Site
@@ -69,23 +70,25 @@ def judge(before: Mapping[str, Embedded], site: Site, credentials: Mapping[str, 
 
 
 def compare_with_report(
-    site: Site, credentials: Mapping[str, SandboxCredential], report: Mapping[str, object]
+    site: Site, credentials: Mapping[str, SandboxCredential], report: Mapping[str, Any], done: str = "updated"
 ) -> list[str]:
-    """Whether the report says of each connection what is so; the differences in words."""
-    rows = report["connections"]
-    if not isinstance(rows, list):
-        return ["the report has no list of connections"]
-    outcomes: dict[str, list[str]] = {}
-    for row in rows:
-        outcomes.setdefault(row["connection_id"], []).append(row["outcome"])
+    """Whether the report says of each connection what is so; the differences in words.
+
+    :param done: the outcome that each target should have
+    """
+    told: dict[str | None, list[str]] = {}
+    for row in report["connections"]:
+        reason = f" ({row['reason']})" if row["outcome"] == "excluded" else ""
+        told.setdefault(row["connection_id"], []).append(row["outcome"] + reason)
     differences = []
     for content, connection in site.connections():
-        expected = "updated" if connection.target_of in credentials else "excluded"
-        reported = outcomes.pop(connection.id, [])
-        if reported != [expected]:
-            said = " and ".join(reported) or "nothing"
-            differences.append(f"the report says {said} of {content.name!r}, connection {connection.id}: {expected}")
-    differences += [f"the report names a connection that is not there: {unknown}" for unknown in outcomes]
+        expected = done if connection.target_of in credentials else f"excluded ({connection.why})"
+        said = " and ".join(told.pop(connection.id, ["nothing"]))
+        if said != expected:
+            differences.append(
+                f"the report says {said!r} of {content.name!r}, connection {connection.id}: it is {expected!r}"
+            )
+    differences += [f"the report names a connection that is not there: {unknown}" for unknown in told]
     return differences
 
 

@@ -1,0 +1,51 @@
+"""One real Airflow and one sandbox Tableau for all the tests of this folder: they take half a minute to start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox import stage
+from sandbox.local_airflow import LocalAirflow
+from sandbox.tableau import TableauServer, TableauState
+from tests.leaks import ArgumentWatch, Scanner
+from tests.scheduler import small_site
+
+LEAKY_DAGS = Path(__file__).parent / "leaky_dags"
+LEAKED = "this-one-is-let-out-on-purpose"
+
+
+@pytest.fixture(scope="session")
+def state() -> TableauState:
+    return small_site.build()
+
+
+@pytest.fixture(scope="session")
+def tableau(state: TableauState) -> Iterator[TableauServer]:
+    with TableauServer(state) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def airflow(
+    tableau: TableauServer, state: TableauState, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalAirflow]:
+    connections = stage.airflow_connections(tableau.port, state.site)
+    connections["leaky"] = {"conn_type": "generic", "login": "nobody", "password": LEAKED}
+    with LocalAirflow(
+        tmp_path_factory.mktemp("airflow"),
+        dag_ids=[stage.DAG_ID, "leaky"],
+        connections=connections,
+        further_dags_folders={"leaky": LEAKY_DAGS},
+        env=stage.ENVIRONMENT,
+    ) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def argument_watch(state: TableauState) -> Iterator[ArgumentWatch]:
+    """Looks at the arguments of every process as long as the tests run."""
+    with ArgumentWatch(Scanner(small_site.secrets(state))) as watch:
+        yield watch

@@ -1,0 +1,95 @@
+"""A Tableau site with one of everything, two Snowflake users to rotate, and every kind of neighbour."""
+
+from __future__ import annotations
+
+from sandbox.tableau import TableauServer, TableauState
+from sandbox.tableau.connections import (
+    Connection,
+    key_pair_connection,
+    oauth_connection,
+    postgres_connection,
+    published_link,
+    snowflake_connection,
+)
+from sandbox.tableau.site import SandboxCredential
+from sandbox.tableau.state import APP_SECRET_VALUE, TABLEAU_PAT_SECRET
+
+ACCOUNT = "acme-prod"
+
+# With characters that URLs, JSON, XML and base64 each write in their own way.
+ETL = SandboxCredential(
+    "etl",
+    ACCOUNT,
+    "ETL_USER",
+    secret='etl-old/secret+1&"<x>',
+    new_secret="etl-NEW/token+2&'<y>~ü",
+    tableau_usernames=("ann.lee",),
+)
+BI = SandboxCredential(
+    "bi", ACCOUNT, "BI_USER", secret="bi-old-secret-4711", new_secret="eyJraWQiOiI3In0.bi-new-token.c2lnbmF0dXJl"
+)
+
+
+def build() -> TableauState:
+    """The site; each new token signs in to Snowflake, the old secrets still do."""
+    state = TableauState()
+    site = state.add_site("acme")
+    account = state.accounts.add_account(ACCOUNT)
+    for credential in (ETL, BI):
+        site.credentials[credential.name] = credential
+        account.add_user(credential.login, [credential.secret, credential.new_secret])
+        for number in range(1, 4):
+            site.add_datasource(
+                f"{credential.name} orders {number}",
+                project="Sales",
+                connections=[_target(credential)],
+                has_extracts=number == 1,
+            )
+            site.add_workbook(
+                f"{credential.name} overview {number}", connections=[_target(credential), postgres_connection()]
+            )
+        site.add_flow(f"{credential.name} nightly load", connections=[_target(credential)])
+        site.add_virtual_connection(f"{credential.name} warehouse", connections=[_target(credential)])
+    account.add_user("ann.lee", ["ann-types-this-one"])
+    site.add_workbook("Ann's own", connections=[snowflake_connection("ann.lee", "ann-types-this-one", target_of="etl")])
+    site.add_workbook("Linked", connections=[published_link(site.content("bi orders 1"))])
+    site.add_datasource("By OAuth", connections=[oauth_connection()])
+    site.add_datasource("By key pair", connections=[key_pair_connection()])
+    site.add_datasource(
+        "Somebody else's", connections=[snowflake_connection("DEV_USER", "dev-secret", why="other_user")]
+    )
+    site.add_datasource(
+        "Elsewhere",
+        connections=[
+            snowflake_connection("ETL_USER", "test-secret", "acme-test.snowflakecomputing.com", why="other_account")
+        ],
+    )
+    site.add_datasource("Asks people", connections=[snowflake_connection("ETL_USER", embedded=False)])
+    return state
+
+
+def secrets(state: TableauState) -> dict[str, str]:
+    """What must not be readable anywhere, by name."""
+    named = {
+        "Tableau PAT": TABLEAU_PAT_SECRET,
+        "Connected App": APP_SECRET_VALUE,
+        "Ann's password": "ann-types-this-one",
+    }
+    for credential in state.site.credentials.values():
+        named[f"old secret of {credential.name}"] = credential.secret
+        named[f"new token of {credential.name}"] = credential.new_secret
+    return named
+
+
+def session_tokens(tableau: TableauServer) -> dict[str, str]:
+    """Every session token that a request has carried, whole and in its parts."""
+    named = {}
+    for number, token in enumerate(sorted({entry.session for entry in tableau.requests if entry.session}), start=1):
+        named[f"session {number}"] = token
+        parts = token.split("|")[:2]  # the third is the id of the site
+        named |= {f"session {number}, part {index}": part for index, part in enumerate(parts, start=1)}
+    return named
+
+
+def _target(credential: SandboxCredential) -> Connection:
+    return snowflake_connection(credential.login, credential.secret, target_of=credential.name)

@@ -1,0 +1,143 @@
+"""The whole story on a real scheduler: what Tableau holds, what the report says, what nobody may read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from sandbox import stage
+from sandbox.airflow_api import Progress
+from sandbox.local_airflow import LocalAirflow
+from sandbox.tableau import TableauServer
+from sandbox.verdict import compare_with_report, judge, take_snapshot
+from tests.leaks import ArgumentWatch, Scanner
+from tests.scheduler import small_site
+from tests.scheduler.conftest import LEAKED
+
+pytestmark = pytest.mark.scheduler
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """A run that is over, and what was found afterwards."""
+
+    end: Progress
+    report: dict[str, Any]
+    problems: list[str]
+    writes: int  # updates that Tableau accepted
+
+
+def rotate(airflow: LocalAirflow, tableau: TableauServer, run_id: str, done: str, **params: object) -> Rotation:
+    site = tableau.state.site
+    before, writes_before = take_snapshot(site), _writes(tableau)
+    airflow.api.unpause(stage.DAG_ID)
+    airflow.api.trigger(stage.DAG_ID, stage.conf(site.credentials.values(), **params), run_id)
+    end = airflow.api.wait_for_run(stage.DAG_ID, run_id, timeout=150)
+    folder = airflow.home / "credential_rotation" / stage.DAG_ID / run_id
+    report = json.loads((folder / "report.json").read_text())
+    problems = list(judge(before, site, site.credentials).differences)
+    problems += compare_with_report(site, site.credentials, report, done)
+    return Rotation(end, report, problems, _writes(tableau) - writes_before)
+
+
+def _writes(tableau: TableauServer) -> int:
+    return sum(len(connection.writes) for _, connection in tableau.state.site.connections())
+
+
+@pytest.fixture(scope="module")
+def dry_run(airflow: LocalAirflow, tableau: TableauServer, argument_watch: ArgumentWatch) -> Rotation:
+    return rotate(airflow, tableau, "dry_run", "planned", dry_run=True)
+
+
+@pytest.fixture(scope="module")
+def rotation(airflow: LocalAirflow, tableau: TableauServer, dry_run: Rotation) -> Rotation:
+    stage.script_faults(tableau)
+    return rotate(airflow, tableau, "rotation", "updated")
+
+
+@pytest.fixture(scope="module")
+def repeated(airflow: LocalAirflow, tableau: TableauServer, rotation: Rotation) -> Rotation:
+    return rotate(airflow, tableau, "repeated", "unchanged")
+
+
+def test_a_dry_run_writes_nothing(dry_run: Rotation, tableau: TableauServer) -> None:
+    assert dry_run.end.run.state == "success"
+    assert dry_run.writes == 0
+    targets = tableau.state.site.expected_targets()
+    assert len(dry_run.problems) == len(targets)
+    assert all(problem.endswith("still holds the old secret") for problem in dry_run.problems)
+
+
+def test_every_target_holds_its_new_token_and_nothing_else_was_touched(rotation: Rotation) -> None:
+    assert rotation.problems == []
+    assert (rotation.end.run.state, rotation.report["state"]) == ("success", "success")
+
+
+def test_each_target_is_written_once(rotation: Rotation, tableau: TableauServer) -> None:
+    # And one of them again: its update took effect, but its answer never came.
+    assert rotation.writes == len(tableau.state.site.expected_targets()) + 1
+
+
+def test_the_report_counts_right(rotation: Rotation, tableau: TableauServer) -> None:
+    site = tableau.state.site
+    summary = rotation.report["summary"]
+    targets = len(site.expected_targets())
+    assert summary["content"] == len(site.contents)
+    assert summary["connections"] == sum(1 for _ in site.connections())
+    assert summary["targets"] == summary["updated"] == targets
+    assert sum(summary["excluded"].values()) == summary["connections"] - targets
+    canaries = [row["snowflake_conn_id"] for row in rotation.report["connections"] if row["canary"]]
+    assert sorted(canaries) == sorted(map(stage.snowflake_conn_id, site.credentials.values()))
+
+
+def test_the_brief_report_is_an_xcom(rotation: Rotation, airflow: LocalAirflow) -> None:
+    brief = airflow.api.xcom(stage.DAG_ID, "rotation", "report")
+    assert brief["summary"] == rotation.report["summary"]
+
+
+def test_all_faults_happened_and_two_of_them_show_as_retries(
+    rotation: Rotation, airflow: LocalAirflow, tableau: TableauServer
+) -> None:
+    assert tableau.faults.left() == 0
+    again = [task for task in rotation.end.tasks if task.try_number > 1]
+    assert {task.task_id for task in again} == {"update_connections"}
+    assert len(again) == 2
+    for task in again:
+        tries = airflow.api.tries(stage.DAG_ID, "rotation", task.task_id, task.map_index)
+        assert [each.state for each in tries] == ["failed", "success"]
+
+
+def test_the_sign_ins_are_few(rotation: Rotation) -> None:
+    # One, and another for the session that was lost on purpose; each task of its own would be dozens.
+    assert rotation.report["sign_ins"] <= 3
+
+
+def test_a_second_run_changes_nothing(repeated: Rotation) -> None:
+    assert repeated.end.run.state == "success"
+    assert repeated.problems == []
+    assert repeated.writes == 0
+
+
+def test_no_secret_can_be_read_anywhere(
+    repeated: Rotation, airflow: LocalAirflow, tableau: TableauServer, argument_watch: ArgumentWatch
+) -> None:
+    sessions = small_site.session_tokens(tableau)
+    assert sessions, "no request carried a session token, so a leak of one could not be seen"
+    scanner = Scanner(small_site.secrets(tableau.state) | sessions)
+    assert scanner.folder(airflow.home) == []
+    assert scanner.processes() == []
+    assert argument_watch.looks > 10
+    assert argument_watch.findings == set()
+
+
+def test_a_leak_would_be_seen(airflow: LocalAirflow) -> None:
+    airflow.api.unpause("leaky")
+    run_id = airflow.api.trigger("leaky")
+    assert airflow.api.wait_for_run("leaky", run_id, timeout=60).run.state == "success"
+    findings = Scanner({"leaked": LEAKED}).folder(airflow.home)
+    places = {finding.place for finding in findings}
+    assert "airflow.db, table xcom, column value" in places
+    assert any(finding.form.startswith("base64") and "into_the_log" in finding.place for finding in findings)
