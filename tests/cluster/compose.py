@@ -77,11 +77,14 @@ def resolve(variables: Mapping[str, str], project: Path = REPOSITORY, profiles: 
     return document
 
 
-def services(variables: Mapping[str, str], project: Path = REPOSITORY) -> dict[str, Service]:
-    """Every service that starts without a profile."""
+def services(
+    variables: Mapping[str, str], project: Path = REPOSITORY, profiles: tuple[str, ...] = ()
+) -> dict[str, Service]:
+    """Every service that starts with these profiles."""
+    bodies: dict[str, dict[str, Any]] = resolve(variables, project, profiles)["services"]
     # Compose 1 prints those of other profiles, too.
-    bodies = resolve(variables, project)["services"].items()
-    return {name: _service(name, body) for name, body in bodies if not body.get("profiles")}
+    wanted = {name: body for name, body in bodies.items() if set(body.get("profiles", profiles)) <= set(profiles)}
+    return {name: _service(name, body) for name, body in wanted.items()}
 
 
 def _runs(*words: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -17,12 +18,11 @@ from sandbox import process_sessions
 from sandbox.airflow_api import AirflowApi
 from sandbox.local_airflow import free_port
 from tests.cluster.backing import REDIS_HOST, REDIS_PORT, Database
-from tests.cluster.compose import Service
+from tests.cluster.compose import REPOSITORY, Service
 
 CONTAINER_HOME = "/opt/airflow"
-INIT, API_SERVER = "airflow-init", "airflow-apiserver"
-NOT_PYTHON = {"postgres", "redis"}
-"""Services that this machine runs already."""
+INIT, API_SERVER, WORKER, SANDBOX = "airflow-init", "airflow-apiserver", "airflow-worker", "sandbox-tableau"
+RUNNING_ALREADY = {"postgres", "redis"}
 
 
 class ClusterError(Exception):
@@ -32,19 +32,23 @@ class ClusterError(Exception):
 class Cluster:
     """Everything that `docker compose up` starts, except PostgreSQL and Redis.
 
-    What a container would see under another name or path is written into its environment and its commands instead:
-    see `_here` for all of it.
+    What a container sees under another name or path is replaced in its environment and its commands: `_translation`
+    and `_environment` are all that differs.
     """
 
     def __init__(self, services: Mapping[str, Service], home: Path, database: Database, redis_db: int) -> None:
         self.home = home
-        self.services = {name: service for name, service in services.items() if name not in NOT_PYTHON}
+        self.services = {name: service for name, service in services.items() if name not in RUNNING_ALREADY}
         self.database = database
         self.seconds: dict[str, float] = {}
         self._redis_db = redis_db
-        ports = {name: free_port() for name in ("api", "scheduler health", "worker logs", "triggerer logs")}
-        self.url = f"http://127.0.0.1:{ports['api']}"
-        self._ports = ports
+        names = ("api", "scheduler health", "worker logs", "triggerer logs", "sandbox")
+        self._ports = {name: free_port() for name in names}
+        self.url = f"http://127.0.0.1:{self._ports['api']}"
+        self.sandbox_port = self._ports["sandbox"]
+        self._there_to_here = self._translation()
+        # All in one go, so that nothing which was put in is taken for a name again.
+        self._names = re.compile("|".join(re.escape(name) for name in self._there_to_here))
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._guard: subprocess.Popen[str] | None = None
         admin = self.services[INIT].environment
@@ -155,9 +159,13 @@ class Cluster:
             raise self._error(name, f"ended with exit code {code}")
 
     def _popen(self, service: Service) -> subprocess.Popen[bytes]:
-        # As the entrypoint of the official image does: a program it knows by name, else a subcommand of `airflow`.
         words = [self._here(word) for word in service.command]
-        command = words if words[0] in {"bash", "python", "airflow"} else ["airflow", *words]
+        if service.name == SANDBOX:
+            here = {"0.0.0.0": "127.0.0.1", "8850": str(self.sandbox_port)}  # noqa: S104 - it is replaced
+            command = ["python", "-m", "sandbox", *(here.get(word, word) for word in words)]  # that image's entrypoint
+        else:
+            # The official image's: a program it knows by name, else a subcommand of `airflow`.
+            command = words if words[0] in {"bash", "python"} else ["airflow", *words]
         environment = self._environment(service)
         program = shutil.which(command[0], path=environment["PATH"])
         if program is None:
@@ -166,7 +174,7 @@ class Cluster:
             return subprocess.Popen(  # noqa: S603
                 [program, *command[1:]],
                 env=environment,
-                cwd=self.home,
+                cwd=REPOSITORY if service.name == SANDBOX else self.home,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -191,17 +199,19 @@ class Cluster:
 
     def _here(self, text: str) -> str:
         """What a name or path inside the containers is on this machine."""
+        return self._names.sub(lambda match: self._there_to_here[match[0]], text)
+
+    def _translation(self) -> dict[str, str]:
         database, ports = self.database, self._ports
-        for there, here in {
+        return {
             "airflow@postgres:5432/airflow": f"{database.name}@{database.host}:{database.port}/{database.name}",
             "redis:6379/0": f"{REDIS_HOST}:{REDIS_PORT}/{self._redis_db}",
             "airflow-apiserver:8080": f"127.0.0.1:{ports['api']}",
             "localhost:8080": f"127.0.0.1:{ports['api']}",
             "localhost:8974": f"127.0.0.1:{ports['scheduler health']}",
+            "localhost:8850": f"127.0.0.1:{ports['sandbox']}",
             CONTAINER_HOME: str(self.home),
-        }.items():
-            text = text.replace(there, here)
-        return text
+        }
 
     def _environment(self, service: Service) -> dict[str, str]:
         from_the_image = {
