@@ -10,9 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 FINISHED = frozenset({"success", "failed"})
 PAGE = 100  # `[api] maximum_page_limit`
+
+# SQLite has one writer at a time; while many tasks report, a read may fail for it.
+_PATIENCE = Retry(connect=0, read=2, status=3, backoff_factor=0.5, status_forcelist=(500, 503), raise_on_status=False)
 
 
 class AirflowError(Exception):
@@ -70,6 +75,7 @@ class AirflowApi:
         self._check_alive = check_alive or (lambda: None)
         self._http = requests.Session()
         self._http.trust_env = False  # a proxy of this machine has no business with loopback
+        self._http.mount("http://", HTTPAdapter(max_retries=_PATIENCE))
 
     # -- the server ------------------------------------------------------------------------------------------------
 

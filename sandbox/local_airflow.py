@@ -266,8 +266,12 @@ class LocalAirflow:
 _AIRFLOW = [sys.executable, "-P", "-m", "airflow"]  # -P: the current folder is not on the path
 
 
-def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
+def free_port(preferred: int = 0) -> int:
+    """A port of the loopback interface that nobody listens on; the preferred one if it is free."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", preferred))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

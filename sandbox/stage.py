@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from sandbox.tableau import (
     TABLEAU_PAT_NAME,
     TABLEAU_PAT_SECRET,
+    Fault,
     HtmlPage,
     ResetAfter,
     SandboxCredential,
@@ -82,7 +83,7 @@ def conf_examples(site: Site) -> Mapping[str, dict[str, object]]:
 def script_faults(tableau: TableauServer) -> None:
     """Let Tableau be unwell while it is updated: most is over after a quick try, two of these cost a task's retry."""
     targets = [target for target in tableau.state.site.expected_targets() if target.content_type == "workbook"]
-    scripts = [
+    scripts: list[list[Fault]] = [
         [ServerError(500)] * 4,  # as often as there are quick tries
         [Throttle(retry_after="25")],  # longer than a worker should sleep
         [Throttle(retry_after="1")],

@@ -18,8 +18,8 @@ def leaky() -> None:
         print("Authorization: Basic", base64.b64encode(f"user:{password}".encode()).decode())  # noqa: T201
 
     @task(show_return_value_in_logs=False)
-    def into_an_xcom() -> str | None:
-        return Connection.get("leaky").password
+    def into_an_xcom() -> str:
+        return str(Connection.get("leaky").password)
 
     into_the_log() >> into_an_xcom()
 
