@@ -1,7 +1,7 @@
 """The truth about Snowflake secrets: which ones sign in, from where, and Snowflake's words when they do not.
 
-The Tableau sandbox asks it whenever real Tableau would open a Snowflake session: at an extract refresh, a view, a query.
-Anything with a `sign_in` like `SnowflakeTruth` can take its place.
+The Tableau sandbox asks it whenever the real Tableau would open a Snowflake session: at an extract refresh, for a view,
+for a query. Anything with a `sign_in` like `SnowflakeTruth` can take its place.
 """
 
 from __future__ import annotations

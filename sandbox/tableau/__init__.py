@@ -14,7 +14,7 @@ from sandbox.tableau.connections import (
     published_link,
     snowflake_connection,
 )
-from sandbox.tableau.content import Content, ContentType, JobOutcome, UpdateAnswer
+from sandbox.tableau.content import Content, ContentType, JobOutcome, Project, UpdateAnswer, User, View
 from sandbox.tableau.faults import (
     EmptyBody,
     Fault,
@@ -33,6 +33,7 @@ from sandbox.tableau.faults import (
     TableauCode,
     Throttle,
 )
+from sandbox.tableau.inventory import build_site, make_large_site
 from sandbox.tableau.server import TableauServer
 from sandbox.tableau.site import ExpectedTarget, SandboxCredential, Site
 from sandbox.tableau.state import (
@@ -47,3 +48,54 @@ from sandbox.tableau.state import (
     TableauPat,
     TableauState,
 )
+
+__all__ = [
+    "ADMIN_PASSWORD",
+    "ADMIN_USER",
+    "APP_CLIENT_ID",
+    "APP_SECRET_ID",
+    "APP_SECRET_VALUE",
+    "TABLEAU_PAT_NAME",
+    "TABLEAU_PAT_SECRET",
+    "Auth",
+    "ConnectedApp",
+    "Connection",
+    "Content",
+    "ContentType",
+    "EmptyBody",
+    "ExpectedTarget",
+    "Fault",
+    "HalfBody",
+    "HtmlPage",
+    "JobOutcome",
+    "OtherFormat",
+    "Pass",
+    "Project",
+    "RawAnswer",
+    "Redirect",
+    "ResetAfter",
+    "ResetBefore",
+    "SandboxCredential",
+    "ServerError",
+    "SessionLost",
+    "Silence",
+    "Site",
+    "Slow",
+    "TableauCode",
+    "TableauPat",
+    "TableauServer",
+    "TableauState",
+    "Throttle",
+    "UpdateAnswer",
+    "User",
+    "View",
+    "build_site",
+    "file_connection",
+    "key_pair_connection",
+    "make_large_site",
+    "oauth_connection",
+    "other_database_connection",
+    "postgres_connection",
+    "published_link",
+    "snowflake_connection",
+]

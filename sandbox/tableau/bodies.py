@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from sandbox.tableau.errors import bad_request
 
@@ -103,8 +103,8 @@ def boolean(text: str) -> bool:
 def _read_xml(body: bytes) -> Node:
     try:
         # expat itself refuses entity bombs, and this server listens to this machine alone
-        root = ElementTree.fromstring(body)  # noqa: S314
-    except ElementTree.ParseError as error:
+        root = ET.fromstring(body)  # noqa: S314
+    except ET.ParseError as error:
         raise bad_request(f"Payload is either malformed or incomplete: {error}") from error
     node = _from_xml(root)
     if node.name != ROOT:
@@ -112,7 +112,7 @@ def _read_xml(body: bytes) -> Node:
     return node
 
 
-def _from_xml(element: ElementTree.Element) -> Node:
+def _from_xml(element: ET.Element) -> Node:
     namespace, _, name = element.tag.rpartition("}")
     if namespace.lstrip("{") not in {"", NAMESPACE}:
         raise bad_request(f"Payload is not valid: unknown namespace in '{element.tag}'.")

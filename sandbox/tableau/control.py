@@ -30,13 +30,13 @@ class _Refused(Exception):
 
 def answer(server: TableauServer, method: str, url: SplitResult, body: bytes, client: str) -> Answer:
     """Answer a request to the control plane."""
+    if not ipaddress.ip_address(client).is_loopback:
+        return _json({"error": "the control plane is for this machine alone"}, 403)
+    handler = HANDLERS.get((method, url.path.removeprefix(PREFIX).rstrip("/")))
+    if handler is None:
+        known = sorted(f"{verb} {PREFIX}{path}" for verb, path in HANDLERS)
+        return _json({"error": "no such thing", "known": known}, 404)
     try:
-        if not ipaddress.ip_address(client).is_loopback:
-            raise _Refused(403, "the control plane is for this machine alone")
-        handler = HANDLERS.get((method, url.path.removeprefix(PREFIX).rstrip("/")))
-        if handler is None:
-            known = ", ".join(sorted(f"{verb} {path}" for verb, path in HANDLERS))
-            raise _Refused(404, f"no such thing; there are {known}")
         said = json.loads(body) if body.strip() else dict(parse_qsl(url.query))
         return _json(handler(server, said))
     except _Refused as refused:

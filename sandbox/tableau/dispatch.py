@@ -91,9 +91,9 @@ class Exchange:
             raise bad_request(f"Unknown query parameter '{self.call.unknown_query[0]}' (this sandbox is strict).")
 
 
-def find_exchange(call: Call, wait: Callable[[float], None]) -> Exchange:
+def find_exchange(call: Call, wait: Callable[[float], None], *, below_api: bool) -> Exchange:
     """The exchange for a call below /api/<version>/; TableauError when no endpoint is there."""
-    found = routes.find(call.method, call.path)
+    found = routes.find(call.method, call.path) if below_api else set()
     if isinstance(found, set):
         if found:
             raise TableauError(

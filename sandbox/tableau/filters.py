@@ -131,7 +131,9 @@ def _holds(value: str, operator: str, wanted: Values) -> bool:
     left, right = _comparable(value), _comparable(wanted[0])
     if type(left) is not type(right):
         raise bad_request(f"The filter value '{wanted[0]}' cannot be compared.")
-    return {"gt": left > right, "gte": left >= right, "lt": left < right, "lte": left <= right}[operator]
+    if operator in {"gt", "gte"}:
+        return bool(left > right or (operator == "gte" and left == right))
+    return bool(left < right or (operator == "lte" and left == right))
 
 
 def _comparable(text: str) -> Any:

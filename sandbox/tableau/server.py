@@ -12,7 +12,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, Self, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from sandbox.tableau import control, dispatch
@@ -21,7 +21,6 @@ from sandbox.tableau.call import Call
 from sandbox.tableau.errors import TableauError
 from sandbox.tableau.faults import Faults
 from sandbox.tableau.request_log import LoggedRequest, RequestLog
-from sandbox.tableau.routes import OPERATIONS
 from sandbox.tableau.state import TableauState
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -35,7 +34,6 @@ class TableauServer:
         self.host = host
         self.port = port
         self.requests = RequestLog()
-        self.faults = Faults(lambda: OPERATIONS)
         self.rate_limit = dispatch.RateLimit()
         self.stopping = threading.Event()
         self._listener: _Listener | None = None
@@ -44,6 +42,11 @@ class TableauServer:
     def url(self) -> str:
         """Where it listens, such as http://127.0.0.1:43211."""
         return f"http://{self.host}:{self.port}"
+
+    @property
+    def faults(self) -> Faults:
+        """The scripted faults, which the state keeps."""
+        return self.state.faults
 
     def start(self) -> TableauServer:
         """Listen, on the port of before if there was one."""
@@ -63,8 +66,9 @@ class TableauServer:
             self._listener.drop_connections()
             self._listener = None
 
-    def __enter__(self) -> TableauServer:
-        return self.start()
+    def __enter__(self) -> Self:
+        self.start()
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -177,9 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
         prefix, _, rest = call.path.lstrip("/").partition("/")
         call.version, _, call.path = rest.partition("/")
         try:
-            if prefix != "api":
-                raise TableauError("404000", "The requested resource does not exist.")
-            exchange = dispatch.find_exchange(call, tableau.wait)
+            exchange = dispatch.find_exchange(call, tableau.wait, below_api=prefix == "api")
         except TableauError as error:
             answer = answer or error.answer()
         else:

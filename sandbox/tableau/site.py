@@ -141,7 +141,9 @@ class Site:
         has_extracts: bool = False,
     ) -> Content:
         """Add a published data source; `type` is what listings say (default: the first connection's)."""
-        content = self._add(ContentType.DATASOURCE, name, project, owner, tags, connections)
+        content = self._add(
+            ContentType.DATASOURCE, name, project=project, owner=owner, tags=tags, connections=connections
+        )
         content.type = type or (content.connections[0].type if content.connections else "")
         content.has_extracts = has_extracts
         return content
@@ -158,7 +160,9 @@ class Site:
         has_extracts: bool = False,
     ) -> Content:
         """Add a workbook with views."""
-        content = self._add(ContentType.WORKBOOK, name, project, owner, tags, connections)
+        content = self._add(
+            ContentType.WORKBOOK, name, project=project, owner=owner, tags=tags, connections=connections
+        )
         content.views = [View(self.luid(), view) for view in views]
         content.has_extracts = has_extracts
         return content
@@ -173,7 +177,7 @@ class Site:
         connections: Iterable[Connection] = (),
     ) -> Content:
         """Add a Prep flow."""
-        return self._add(ContentType.FLOW, name, project, owner, tags, connections)
+        return self._add(ContentType.FLOW, name, project=project, owner=owner, tags=tags, connections=connections)
 
     def add_virtual_connection(
         self,
@@ -185,7 +189,9 @@ class Site:
         connections: Iterable[Connection] = (),
     ) -> Content:
         """Add a virtual connection."""
-        return self._add(ContentType.VIRTUAL_CONNECTION, name, project, owner, tags, connections)
+        return self._add(
+            ContentType.VIRTUAL_CONNECTION, name, project=project, owner=owner, tags=tags, connections=connections
+        )
 
     def add_connection(self, content: Content, connection: Connection) -> Connection:
         """Add a connection to content, and give it its LUID."""
@@ -210,6 +216,7 @@ class Site:
         self,
         content_type: ContentType,
         name: str,
+        *,
         project: str | Project,
         owner: str,
         tags: Iterable[str],

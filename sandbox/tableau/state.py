@@ -9,6 +9,7 @@ from random import Random
 from sandbox.snowflake_accounts import SnowflakeAccounts, SnowflakeTruth
 from sandbox.tableau.clock import Clock
 from sandbox.tableau.content import User
+from sandbox.tableau.faults import Faults
 from sandbox.tableau.jobs import Job
 from sandbox.tableau.sessions import Sessions
 from sandbox.tableau.site import ExpectedTarget, Site
@@ -21,6 +22,12 @@ TABLEAU_PAT_SECRET = "tableau-pat-secret=="
 APP_CLIENT_ID = "5d1c5b4e-6f1c-4a3d-9b0e-3c2f1e0d9a8b"
 APP_SECRET_ID = "e2a1f7c0-0b2d-4c8f-8a6b-7d5e4f3c2b1a"
 APP_SECRET_VALUE = "connected-app-secret-value-of-32-bytes-or-more"
+
+
+def _operations() -> frozenset[str]:
+    from sandbox.tableau.routes import OPERATIONS  # noqa: PLC0415 - the endpoints in there know the state
+
+    return OPERATIONS
 
 
 @dataclass
@@ -81,6 +88,7 @@ class TableauState:
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
         self.sessions = Sessions(self.clock)
+        self.faults = Faults(_operations)
         self.lock = threading.RLock()  # held while a request has its effect
 
     @property

@@ -75,7 +75,7 @@ def _request(call: Call) -> dict[str, Any]:
         raise TableauError("400802", "The incoming request is not valid per the OpenAPI specification.")
     unknown = set(request) - {"datasource", "query", "options"}
     if unknown:
-        raise TableauError("400802", f"Unknown property: {sorted(unknown)[0]}.")
+        raise TableauError("400802", f"Unknown property: {min(unknown)}.")
     return request
 
 

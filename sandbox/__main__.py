@@ -1,0 +1,36 @@
+"""`python -m sandbox tableau | demo | ui`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "tableau": "serve a sandbox Tableau",
+    "demo": "rotate every credential of a sandbox Tableau on a real local Airflow, and look that it is so",
+    "ui": "leave that Airflow and the sandbox up",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Hand the rest of the command line to the command; imports happen only there, for each is heavy in its way."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="\n".join(f"  {name:10} {text}" for name, text in COMMANDS.items()),
+    )
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="the command's own; --help there lists them")
+    options = parser.parse_args(argv)
+    if options.command == "tableau":
+        from sandbox.tableau import command  # noqa: PLC0415
+
+        return command.main(options.arguments)
+    from sandbox import demo  # noqa: PLC0415
+
+    return demo.main_demo(options.arguments) if options.command == "demo" else demo.main_ui(options.arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
