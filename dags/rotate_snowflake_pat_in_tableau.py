@@ -1,0 +1,93 @@
+"""Rotate the Snowflake credential that Tableau content embeds."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import dag, task, teardown
+
+from credential_rotation import rotate_tasks
+from credential_rotation.approval import ApproveUpdates
+from credential_rotation.dag_params import rotation_params
+from credential_rotation.retry_policy import RotationRetryPolicy
+from credential_rotation.settings import Settings
+
+settings = Settings.from_environment()
+
+
+@dag(
+    schedule=settings.schedule,
+    catchup=False,
+    max_active_runs=1,
+    params=rotation_params(),
+    default_args={
+        "retries": 4,
+        "retry_delay": timedelta(seconds=30),
+        "retry_policy": RotationRetryPolicy(),
+        "execution_timeout": timedelta(hours=1),
+    },
+    tags=["snowflake", "tableau", "credentials"],
+    doc_md=__doc__,
+)
+def rotate_snowflake_pat_in_tableau() -> None:
+    """Find every Tableau connection of the given Snowflake users, update one, prove it, then update the rest."""
+
+    @task(retries=0)
+    def check_params() -> list[str]:
+        """Refuse wrong input. Asks nothing of Tableau."""
+        return rotate_tasks.check_params()
+
+    @task(map_index_template="{{ tableau_conn_id }}")
+    def discover(tableau_conn_id: str) -> dict[str, Any]:
+        """Read every connection of a site. Only reads."""
+        return rotate_tasks.discover(tableau_conn_id)
+
+    @task
+    def filter_connections() -> list[dict[str, Any]]:
+        """Decide on every connection. Asks nothing of Tableau."""
+        return rotate_tasks.filter_connections()
+
+    @task(map_index_template="{{ label }}")
+    def validate_one(canary: dict[str, Any]) -> dict[str, Any]:
+        """Write to one connection of each credential."""
+        return rotate_tasks.validate_one(canary)
+
+    @task
+    def plan_updates() -> list[dict[str, Any]]:
+        """Deal the rest out. Asks nothing of Tableau."""
+        return rotate_tasks.plan_updates()
+
+    @task(map_index_template="{{ label }}", max_active_tis_per_dagrun=settings.max_parallel_tasks)
+    def update_connections(batch: dict[str, Any]) -> dict[str, Any]:
+        """Write to the connections of one batch."""
+        return rotate_tasks.update_connections(batch)
+
+    @task(trigger_rule="all_done", retries=1)
+    def report() -> dict[str, Any]:
+        """Say what became of each connection; fails when the run must be red."""
+        return rotate_tasks.report()
+
+    @teardown
+    def sign_out() -> None:
+        """End the Tableau sessions of this run."""
+        rotate_tasks.sign_out()
+
+    found = discover.expand(tableau_conn_id=check_params())
+    canaries = filter_connections()
+    validated = validate_one.expand(canary=canaries)
+    approve = ApproveUpdates(
+        task_id="approve",
+        subject="Update the remaining Tableau connections?",
+        trigger_rule="all_done_min_one_success",
+        response_timeout=timedelta(days=1),
+        defaults=ApproveUpdates.REJECT,
+    )
+    batches = plan_updates()
+    updated = update_connections.expand(batch=batches)
+    found >> canaries
+    validated >> approve >> batches
+    updated >> report() >> sign_out()
+
+
+rotate_snowflake_pat_in_tableau()

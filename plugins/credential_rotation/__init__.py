@@ -1,0 +1,1 @@
+"""Rotates the Snowflake programmatic access token that Tableau content embeds."""

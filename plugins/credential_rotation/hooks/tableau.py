@@ -1,0 +1,290 @@
+"""The hook for Tableau's REST API."""
+
+from __future__ import annotations
+
+import os
+from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree.ElementTree import Element
+
+import requests
+from airflow.providers.http.hooks.http import HttpHook
+from requests.adapters import HTTPAdapter
+
+from credential_rotation.hooks.variable_store import VariableStore
+from credential_rotation.secrets import Redactor, hide_in_logs
+from credential_rotation.tableau import xml
+from credential_rotation.tableau.answers import refusal
+from credential_rotation.tableau.errors import (
+    BadAnswer,
+    SessionEnded,
+    SessionKeepsEnding,
+    SignInRefused,
+    TableauError,
+    TableauTooOld,
+)
+from credential_rotation.tableau.pace import Pace
+from credential_rotation.tableau.session import SessionSeal, TableauSession
+from credential_rotation.tableau.session_sharing import SessionSharing, SessionStore, host_lock_file
+from credential_rotation.tableau.settings import Auth, TableauSettings, from_airflow_connection
+from credential_rotation.tableau.sign_in import credentials_with_site
+from credential_rotation.tableau.traffic import Traffic
+from credential_rotation.tableau.transport import Transport
+from credential_rotation.tableau.versions import JWT_SIGN_IN, OLDEST, SERVER_INFO, ApiVersion
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+_MOST_RENEWALS = 3
+
+
+class TableauHook(HttpHook):
+    """Talk to the REST API of one Tableau site, in one session that all tasks share.
+
+    Takes an Airflow connection of any type, so that one made for the official Tableau provider works as it is. Its
+    fields are described in the README. Unlike in its parent, nothing of the connection's extra ever becomes a header,
+    every request has a timeout, no redirect is followed to another origin, and each failure is a typed error of
+    :mod:`credential_rotation.tableau.errors`.
+
+    https://help.tableau.com/current/api/rest_api/en-us/REST/rest_api.htm
+
+    :param tableau_conn_id: the Airflow connection of the site
+    :param run: names the run that works; only a session that it signed in to is ended by :meth:`sign_out`
+    :param in_flight: the most requests that are under way at once, from all threads that use this hook
+    :param requests_per_minute: the most requests that this hook sends in a minute; None for no limit
+    :param session_store: where the shared session is kept; by default an Airflow Variable
+    """
+
+    conn_name_attr = "tableau_conn_id"
+    default_conn_name = "tableau_default"
+    conn_type = "tableau"
+    hook_name = "Tableau (shared session)"
+
+    def __init__(
+        self,
+        tableau_conn_id: str = default_conn_name,
+        *,
+        run: str = "",
+        in_flight: int = 16,
+        requests_per_minute: float | None = None,
+        session_store: SessionStore | None = None,
+    ) -> None:
+        # Retrying is not the adapter's business: it would hide faults from our own counting and typed errors.
+        super().__init__(method="GET", http_conn_id=tableau_conn_id, adapter=HTTPAdapter(pool_maxsize=in_flight))
+        self.tableau_conn_id = tableau_conn_id
+        self.traffic = Traffic()
+        self._run = run
+        self._pace = Pace(requests_per_minute)
+        self._redact = Redactor()
+        self.settings = self._read_settings()
+        self.base_url = self.settings.base_url
+        self._base_url_initialized = True
+        self._http = self.get_conn()
+        self._transport = Transport(self._http, self.settings, self._redact, self.traffic, self._pace)
+        self._sharing = SessionSharing(
+            session_store or VariableStore(tableau_conn_id),
+            SessionSeal(self.settings),
+            self._sign_in,
+            self.keep_secret,
+            host_lock_file(_lock_folder(), f"{tableau_conn_id}|{self.settings.identity}"),
+        )
+
+    def _read_settings(self) -> TableauSettings:
+        settings = from_airflow_connection(self.get_connection(self.tableau_conn_id))
+        self.keep_secret(settings.secret)
+        for proxy in (settings.proxies or {}).values():
+            self.keep_secret(requests.utils.get_auth_from_url(proxy)[1])
+        return settings
+
+    def keep_secret(self, secret: str) -> None:
+        """Never show this value: not in a log, and not in an error in which Tableau quotes what it was sent."""
+        hide_in_logs(secret)
+        self._redact.add(secret)
+
+    # What HttpHook leaves to its children.
+
+    def get_conn(
+        self,
+        headers: dict[Any, Any] | None = None,
+        extra_options: dict[str, Any] | None = None,  # noqa: ARG002 (the parent's signature)
+    ) -> requests.Session:
+        """A ``requests`` session for this Tableau: alive between requests, without cookies, not yet signed in."""
+        session = requests.Session()
+        session.auth = _no_auth
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        session.verify = self.settings.verify
+        session.cert = self.settings.cert
+        session.proxies = dict(self.settings.proxies or {})
+        session.headers.update({"Accept": "application/xml", "Content-Type": "application/xml"})
+        session.headers.update(headers or {})
+        return self._configure_session_from_mount_adapters(session)
+
+    def _configure_session_from_extra(
+        self,
+        session: requests.Session,
+        connection: Connection,  # noqa: ARG002 (the parent's signature)
+        extra_options: dict[str, Any],  # noqa: ARG002
+    ) -> requests.Session:
+        # The parent turns each unknown key of the extra into a header: a secret would leave that way.
+        return session
+
+    def _extract_auth(self, connection: Connection) -> None:  # noqa: ARG002 (the parent's signature)
+        # The parent would send login and password as Basic auth with every request.
+        return None
+
+    def check_response(self, response: requests.Response) -> None:
+        """Raise the typed error of an answer that is none of 2xx; the parent would log the whole body."""
+        if response.status_code >= 300:
+            what = f"{response.request.method} {response.request.path_url.partition('?')[0]}"
+            content_type = response.headers.get("Content-Type", "")
+            raise refusal(response.status_code, response.content, content_type, what, self._redact)
+
+    def run(
+        self,
+        endpoint: str | None = None,
+        data: dict[str, Any] | str | None = None,
+        headers: dict[str, Any] | None = None,
+        extra_options: dict[str, Any] | None = None,
+        **request_kwargs: Any,
+    ) -> Element | None:
+        """Send a request of the signed-in user; the parent's way in, with the same safety as :meth:`call`.
+
+        :param endpoint: below the site, such as ``datasources``
+        :param data: the body, as XML text
+        """
+        if headers or extra_options or request_kwargs or isinstance(data, dict):
+            raise TypeError("TableauHook.run takes an endpoint and an XML text; use call() for more")
+        return self.call(self.method, endpoint or "", data.encode() if data else None)
+
+    # The signed-in user.
+
+    def call(self, method: str, endpoint: str, body: bytes | None = None) -> Element | None:
+        """Send a request to an endpoint of the site; the root of the answer, or None where it has no content.
+
+        When the session has ended, it is renewed (or one taken that somebody renewed meanwhile) and the request is sent
+        again.
+
+        :param endpoint: below ``/api/<version>/sites/<site>/``, such as ``datasources?pageSize=10``
+        :raises TableauError: as described there
+        """
+        session = self._sharing.current()
+        for _ in range(_MOST_RENEWALS):
+            try:
+                return self._send_signed_in(session, method, endpoint, body)
+            except SessionEnded:
+                session = self._sharing.renew(session)
+        try:
+            return self._send_signed_in(session, method, endpoint, body)
+        except SessionEnded:
+            raise SessionKeepsEnding(self._why_sessions_keep_ending()) from None
+
+    def version(self) -> ApiVersion:
+        """The REST API version in use: that of the connection's extra, else the server's own."""
+        return self._sharing.current().version
+
+    def sign_out(self) -> bool:
+        """End the shared session, if it is this run's own; whether it was ended.
+
+        Somebody else's session is left alone: signing out ends it for everybody who shares it.
+        """
+        session = self._sharing.stored()
+        if session is None or not self._run or session.signed_in_by != self._run:
+            return False
+        self._sharing.forget(session)
+        try:
+            self._transport.send("POST", f"/api/{session.api_version}/auth/signout", token=session.token)
+        except SessionEnded:
+            return False
+        return True
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Whether the connection works: for the *Test* button of Airflow's connection form, and for a check task.
+
+        Uses the shared session, since a sign-in of its own could end it.
+        """
+        try:
+            session = self._sharing.current()
+            self.call("GET", "datasources?pageSize=1&pageNumber=1")
+        except TableauError as error:
+            return False, str(error)
+        return True, f"Signed in to site '{self.settings.site}' of {self.base_url}, REST API {session.api_version}"
+
+    def _send_signed_in(
+        self, session: TableauSession, method: str, endpoint: str, body: bytes | None
+    ) -> Element | None:
+        path = f"/api/{session.api_version}/sites/{session.site_id}/{endpoint.lstrip('/')}"
+        return self._transport.send(method, path, body=body, token=session.token)
+
+    def _sign_in(self) -> TableauSession:
+        version = self.settings.api_version or self._server_version()
+        needed = JWT_SIGN_IN if self.settings.auth is Auth.JWT else OLDEST
+        if version < needed:
+            raise TableauTooOld(f"{self.base_url} speaks REST API {version}; {needed} or later is needed.")
+        self.traffic.count(sign_ins=1)
+        body = xml.request(credentials_with_site(self.settings))
+        try:
+            root = self._transport.send("POST", f"/api/{version}/auth/signin", body=body)
+        except SignInRefused as error:
+            raise SignInRefused(self._why_sign_in_is_refused(error), status=error.status, code=error.code) from None
+        session = self._read_session(root, version)
+        self.log.info("Signed in to Tableau (connection '%s', REST API %s).", self.tableau_conn_id, version)
+        return session
+
+    def _server_version(self) -> ApiVersion:
+        root = self._transport.send("GET", f"/api/{SERVER_INFO}/serverinfo")
+        text = root.findtext("serverInfo/restApiVersion", "") if root is not None else ""
+        try:
+            return ApiVersion.parse(text)
+        except ValueError:
+            raise BadAnswer(
+                f"{self.base_url} does not say which REST API version it speaks; set extra 'api_version' of the "
+                f"Airflow connection '{self.tableau_conn_id}'."
+            ) from None
+
+    def _read_session(self, root: Element | None, version: ApiVersion) -> TableauSession:
+        credentials = root.find("credentials") if root is not None else None
+        if credentials is None:
+            raise BadAnswer("Tableau answered the sign-in with something else than credentials.")
+        site, user = credentials.find("site"), credentials.find("user")
+        token, site_id = credentials.get("token"), site.get("id") if site is not None else None
+        if not token or not site_id:
+            raise BadAnswer("Tableau answered the sign-in without a session token, or without the site.")
+        return TableauSession(
+            token=token,
+            site_id=site_id,
+            user_id=user.get("id", "") if user is not None else "",
+            api_version=str(version),
+            signed_in_by=self._run,
+        )
+
+    def _why_sign_in_is_refused(self, error: SignInRefused) -> str:
+        said = ": ".join(part for part in (error.summary, error.detail) if part) or "no reason given"
+        check = {
+            Auth.PASSWORD: "login and password; under multi-factor authentication only a Tableau PAT or a JWT works",
+            Auth.PAT: "login (name of the Tableau PAT) and password (its secret); it is void after 15 unused days",
+            Auth.JWT: "login (the user), client_id, secret_id and password (the secret value); the app must be enabled",
+        }[self.settings.auth]
+        return (
+            f"Tableau refuses to sign in ({error.code}: {said}). Check the Airflow connection "
+            f"'{self.tableau_conn_id}': {check}; and the site, which is '{self.settings.site}'."
+        )
+
+    def _why_sessions_keep_ending(self) -> str:
+        cause = "Somebody else signs in with the same Tableau PAT: each sign-in ends the session before it. Give this "
+        if self.settings.auth is not Auth.PAT:
+            cause = "Something ends them at once, or Tableau does not accept what it issued. If need be, give this "
+        return (
+            f"Each new Tableau session of the Airflow connection '{self.tableau_conn_id}' ended at once "
+            f"({_MOST_RENEWALS} times). {cause}package a sign-in of its own."
+        )
+
+
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    # Without this, requests would take Basic auth for the host out of a ~/.netrc.
+    return request
+
+
+def _lock_folder() -> Path:
+    home = os.environ.get("AIRFLOW_HOME", "~/airflow")
+    return Path(home).expanduser() / "credential_rotation" / ".locks"

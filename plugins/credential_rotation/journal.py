@@ -1,0 +1,86 @@
+"""What a mapped task has done so far, kept in a file.
+
+A retry does only the rest, and the report sees what a killed task had done.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+from credential_rotation.rotation.outcomes import Outcome
+from credential_rotation.rotation.records import ConnectionRecord
+from credential_rotation.run_folder import FailureMarks, RunFolder
+
+_SECONDS_BETWEEN_SAVES = 2.0
+
+
+class Journal:
+    """The outcomes of one mapped task. Safe to use from many threads."""
+
+    def __init__(self, folder: RunFolder, plan_id: str, task: str, targets: Sequence[ConnectionRecord]) -> None:
+        self._folder = folder
+        self._name = f"{_place(plan_id)}/{task}.json"
+        self._marks = FailureMarks(folder, plan_id)
+        self._targets = targets
+        self._lock = threading.Lock()
+        self._saved_at = time.monotonic()
+        ours = {target.key for target in targets}
+        self._records = {record.key: record for record in _read(folder, self._name)[1] if record.key in ours}
+        self._save()
+
+    def left(self) -> list[ConnectionRecord]:
+        """The targets that are not done: with the attempts of earlier tries, but none that failed for good."""
+        latest = [self._records.get(target.key, target) for target in self._targets]
+        return [record for record in latest if record.outcome is None or record.retriable]
+
+    def records(self) -> list[ConnectionRecord]:
+        """The outcomes so far."""
+        return list(self._records.values())
+
+    def note(self, record: ConnectionRecord) -> None:
+        """Keep an outcome; it reaches the file within seconds, or by :meth:`close`."""
+        with self._lock:
+            before = self._records.get(record.key)
+            failed = record.outcome is Outcome.FAILED
+            if failed or (before and before.outcome is Outcome.FAILED):
+                self._marks.set(record.key, failed=failed)
+            self._records[record.key] = record
+            if time.monotonic() - self._saved_at >= _SECONDS_BETWEEN_SAVES:
+                self._save()
+
+    def close(self) -> None:
+        """Write what is not written yet."""
+        with self._lock:
+            self._save()
+
+    def _save(self) -> None:
+        self._saved_at = time.monotonic()
+        self._folder.write(
+            self._name,
+            {
+                "started": [target.key for target in self._targets],
+                "records": [record.as_dict() for record in self._records.values()],
+            },
+        )
+
+
+def read_journals(folder: RunFolder, plan_id: str) -> tuple[list[str], list[ConnectionRecord]]:
+    """Of all mapped tasks: the keys of the targets that were started on, and the outcomes."""
+    started: list[str] = []
+    records: list[ConnectionRecord] = []
+    for name in folder.names(_place(plan_id)):
+        keys, outcomes = _read(folder, name)
+        started += keys
+        records += outcomes
+    return started, records
+
+
+def _place(plan_id: str) -> str:
+    return f"work/{plan_id}"
+
+
+def _read(folder: RunFolder, name: str) -> tuple[list[str], list[ConnectionRecord]]:
+    content = folder.read(name) or {}
+    return content.get("started", []), [ConnectionRecord.from_dict(each) for each in content.get("records", [])]

@@ -1,0 +1,74 @@
+"""How targets are dealt out to mapped tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from credential_rotation.rotation.records import ConnectionRecord
+
+# Airflow spends about a second on each mapped task: one connection per task is the clearest, and cheap up to here.
+MOST_SINGLE_TASKS = 100
+# ... and past it, this many tasks keep all parallel slots busy and still show where a run is.
+TASKS_WHEN_BATCHED = 48
+# Airflow refuses to map over more (core.max_map_length), by failing the task before.
+MOST_TASKS = 1000
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Targets of one credential on one site, for one mapped task."""
+
+    label: str
+    targets: tuple[ConnectionRecord, ...]
+
+
+def split(targets: Sequence[ConnectionRecord], per_task: int | None = None) -> list[Batch]:
+    """Deal the targets out: one to a task while these are few, else in batches.
+
+    Connections of the same item stay in one batch where there are batches, since Tableau should be asked to change them
+    one after the other (server-client-python #1305); where each has a task, they stand far apart.
+
+    :param per_task: connections in one task; None: chosen by the number of targets
+    :raises ValueError: when that would be more tasks than Airflow can map
+    """
+    size = per_task or _chosen_size(len(targets))
+    batches: list[Batch] = []
+    groups: dict[tuple[str, str], list[ConnectionRecord]] = {}
+    for target in targets:
+        groups.setdefault((target.tableau_conn_id, str(target.snowflake_conn_id)), []).append(target)
+    for group in groups.values():
+        ordered = _siblings_together(group) if size > 1 else _siblings_apart(group)
+        for start in range(0, len(ordered), size):
+            part = tuple(ordered[start : start + size])
+            batches.append(Batch(_label(part), part))
+    if len(batches) > MOST_TASKS:
+        raise ValueError(
+            f"connections_per_task: {size} makes {len(batches)} tasks of {len(targets)} targets, but Airflow can map "
+            f"{MOST_TASKS} at most. Leave it empty, or set it to {-(-len(targets) // TASKS_WHEN_BATCHED)}."
+        )
+    return batches
+
+
+def _chosen_size(count: int) -> int:
+    return 1 if count <= MOST_SINGLE_TASKS else -(-count // TASKS_WHEN_BATCHED)
+
+
+def _siblings_together(group: list[ConnectionRecord]) -> list[ConnectionRecord]:
+    return sorted(group, key=lambda target: (target.project, target.content_name, target.content_id))
+
+
+def _siblings_apart(group: list[ConnectionRecord]) -> list[ConnectionRecord]:
+    seen: dict[str, int] = {}
+    rounds: list[tuple[int, ConnectionRecord]] = []
+    for target in _siblings_together(group):
+        seen[target.content_id] = seen.get(target.content_id, 0) + 1
+        rounds.append((seen[target.content_id], target))
+    return [target for _, target in sorted(rounds, key=lambda pair: pair[0])]
+
+
+def _label(targets: Sequence[ConnectionRecord]) -> str:
+    first, last = targets[0], targets[-1]
+    if len(targets) == 1:
+        return f"{first.title} · {first.username}"
+    return f"{len(targets)} connections · {first.title} … {last.title} · {first.username}"

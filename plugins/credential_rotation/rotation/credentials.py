@@ -1,0 +1,101 @@
+"""A Snowflake credential: a user, its current token, and which connections in Tableau it is for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from credential_rotation.rotation import addresses
+from credential_rotation.tableau.xml import first_char_not_in_xml
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+
+class UnusableCredential(ValueError):
+    """An Airflow connection that can't serve as a Snowflake credential; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class SnowflakeCredential:
+    """One Snowflake user with its token. ``usernames`` and ``addresses`` are lower case, for comparing only."""
+
+    conn_id: str
+    login: str
+    token: str = field(repr=False)
+    usernames: frozenset[str]
+    addresses: frozenset[str]
+
+    def is_for_account(self, server_address: str) -> bool:
+        """Whether an address in Tableau is one of this credential's account."""
+        return addresses.normalized(server_address) in self.addresses
+
+    def is_for_user(self, username: str) -> bool:
+        """Whether a user name in Tableau is one that this credential replaces; Snowflake ignores case."""
+        return username.strip().casefold() in self.usernames
+
+
+def from_airflow_connection(conn: Connection) -> SnowflakeCredential:
+    """Read and check an Airflow connection of type ``snowflake``.
+
+    :raises UnusableCredential: naming the connection, the field, and what to do
+    """
+    login, token = (conn.login or "").strip(), conn.password or ""
+    extra = _extra(conn)
+    if not login:
+        raise _wrong(conn, "login is empty; it must be the Snowflake user whose token this is")
+    if not token:
+        raise _wrong(conn, "password is empty; it must be the programmatic access token of the Snowflake user")
+    if char := first_char_not_in_xml(token):
+        raise _wrong(conn, f"password holds the character U+{ord(char):04X}, which can't be sent to Tableau")
+    accounts = _addresses(conn, extra)
+    if not accounts:
+        raise _wrong(conn, "extra holds neither 'account' nor a Snowflake 'host' nor 'server_addresses'")
+    return SnowflakeCredential(
+        conn_id=conn.conn_id,
+        login=login,
+        token=token,
+        usernames=frozenset(name.strip().casefold() for name in [login, *_texts(conn, extra, "tableau_usernames")]),
+        addresses=accounts,
+    )
+
+
+def _addresses(conn: Connection, extra: dict[str, Any]) -> frozenset[str]:
+    found: set[str] = set()
+    if account := _text(conn, extra, "account"):
+        found |= addresses.of_account(account, _text(conn, extra, "region"))
+    host = _text(conn, extra, "host")
+    if addresses.is_snowflake(host):
+        found |= addresses.of_account(host)
+    found |= {addresses.normalized(address) for address in _texts(conn, extra, "server_addresses")}
+    return frozenset(found)
+
+
+def _extra(conn: Connection) -> dict[str, Any]:
+    try:
+        extra = json.loads(conn.extra) if conn.extra else {}
+    except ValueError:
+        extra = None
+    if not isinstance(extra, dict):
+        raise _wrong(conn, "extra is no JSON object")
+    return extra
+
+
+def _text(conn: Connection, extra: dict[str, Any], key: str) -> str:
+    value = extra.get(key) or ""
+    if not isinstance(value, str):
+        raise _wrong(conn, f"extra '{key}' must be a text")
+    return value.strip()
+
+
+def _texts(conn: Connection, extra: dict[str, Any], key: str) -> Iterable[str]:
+    value = extra.get(key) or []
+    if not isinstance(value, list) or not all(isinstance(text, str) and text.strip() for text in value):
+        raise _wrong(conn, f"extra '{key}' must be a list of texts, such as [\"...\"]")
+    return value
+
+
+def _wrong(conn: Connection, problem: str) -> UnusableCredential:
+    return UnusableCredential(f"Airflow connection '{conn.conn_id}': {problem}.")

@@ -1,0 +1,61 @@
+"""What can become of a connection. The report, the log table and the docs derive from these."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """What became of a connection: each has exactly one, with a reason unless all is well."""
+
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    PLANNED = "planned"
+    FAILED = "failed"
+    GONE = "gone"
+    NOT_ATTEMPTED = "not_attempted"
+    ROLLED_BACK = "rolled_back"
+    EXCLUDED = "excluded"
+
+
+# A run is green when each target ended in one of these. Content that was deleted meanwhile needs no token.
+GREEN = frozenset({Outcome.UPDATED, Outcome.UNCHANGED, Outcome.PLANNED, Outcome.GONE})
+
+
+class Exclusion(StrEnum):
+    """Why a connection is no target; the first that applies, in this order."""
+
+    PUBLISHED_DATA_SOURCE = "published_data_source"
+    NOT_SNOWFLAKE = "not_snowflake"
+    OAUTH = "oauth"
+    KEY_PAIR = "key_pair"
+    NO_SERVER_ADDRESS = "no_server_address"
+    OTHER_ACCOUNT = "other_account"
+    NO_USERNAME = "no_username"
+    OTHER_USER = "other_user"
+    PASSWORD_NOT_EMBEDDED = "password_not_embedded"  # noqa: S105 (the name of a reason)
+    FILTERED_OUT = "filtered_out"
+
+
+EXCLUSION_MEANS: dict[Exclusion, str] = {
+    Exclusion.PUBLISHED_DATA_SOURCE: "a link to a published data source, where the credential is embedded",
+    Exclusion.NOT_SNOWFLAKE: "another database",
+    Exclusion.OAUTH: "signs in with OAuth",
+    Exclusion.KEY_PAIR: "signs in with a key pair",
+    Exclusion.NO_SERVER_ADDRESS: "Tableau does not say which Snowflake account it is for",
+    Exclusion.OTHER_ACCOUNT: "a Snowflake account of none of the credentials",
+    Exclusion.NO_USERNAME: "Tableau does not say which user signs in",
+    Exclusion.OTHER_USER: "a Snowflake user of none of the credentials",
+    Exclusion.PASSWORD_NOT_EMBEDDED: "asks people for the password (embed_where_prompting includes these)",
+    Exclusion.FILTERED_OUT: "would be a target, but the run was narrowed",
+}
+
+# These say that a Snowflake connection with user and password was met for which no credential was given.
+NO_CREDENTIAL = frozenset({Exclusion.OTHER_ACCOUNT, Exclusion.OTHER_USER})
+
+
+class Proof(StrEnum):
+    """How it was shown that an update took effect."""
+
+    SAVED = "saved"
+    NONE = "none"

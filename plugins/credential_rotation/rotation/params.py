@@ -1,0 +1,143 @@
+"""What a person may ask of a run: names, defaults, and their check. The DAG makes its form of these."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from credential_rotation.rotation.filters import Filters
+from credential_rotation.tableau.content import ContentType
+
+
+class UnusableParams(ValueError):
+    """The run was asked for something that can't be done; nothing was looked at or written."""
+
+
+@dataclass(frozen=True)
+class RotationParams:
+    """The params of ``rotate_snowflake_pat_in_tableau``; see its form, or the table in the README."""
+
+    tableau_conn_ids: list[str]
+    snowflake_conn_ids: list[str]
+    content_types: list[ContentType]
+    projects: list[str]
+    exclude_projects: list[str]
+    owners: list[str]
+    tags: list[str]
+    content_name: str | None
+    ids: list[str]
+    dry_run: bool
+    validate_on: str | None
+    canary_proof: str
+    proof: str
+    require_approval: bool
+    force: bool
+    embed_where_prompting: bool
+    max_failures: int | str
+    connections_per_task: int | None
+    max_requests_per_minute: int | None
+
+    @property
+    def filters(self) -> Filters:
+        """What narrows the run."""
+        return Filters(
+            projects=self.projects,
+            exclude_projects=self.exclude_projects,
+            owners=self.owners,
+            tags=self.tags,
+            content_name=self.content_name,
+            ids=self.ids,
+        )
+
+    @property
+    def budget(self) -> FailureBudget:
+        """How many failures are too many."""
+        return FailureBudget.parse(self.max_failures)
+
+    @classmethod
+    def parse(cls, params: Mapping[str, Any], conf: Mapping[str, Any] | None = None) -> RotationParams:
+        """Read what Airflow validated against the form, and what it lets through.
+
+        :param params: the params of the run
+        :param conf: the conf of the run: Airflow takes unknown keys in silence
+        :raises UnusableParams: saying which, and what was perhaps meant
+        """
+        known = [field.name for field in fields(cls)]
+        _refuse_unknown(conf or {}, known)
+        values = {name: params[name] for name in known}
+        try:
+            values["content_types"] = [ContentType(value) for value in values["content_types"]]
+        except ValueError as error:
+            raise UnusableParams(f"content_types: {error}") from None
+        for name in ("content_types", "tableau_conn_ids", "snowflake_conn_ids"):
+            if not values[name]:
+                raise UnusableParams(f"{name} is empty; name at least one.")
+        for name, value in values.items():
+            if isinstance(value, list):
+                _refuse_repeated(name, value)
+                values[name] = [each.strip() for each in value] if name != "content_types" else value
+        parsed = cls(**values)
+        _refuse_what_is_not_available_yet(parsed)
+        _ = parsed.budget
+        return parsed
+
+
+@dataclass(frozen=True)
+class FailureBudget:
+    """The most failures after which updates still go on: a number, or a share of the targets."""
+
+    count: int | None = None
+    percent: float | None = None
+
+    @classmethod
+    def parse(cls, value: int | str) -> FailureBudget:
+        """Read ``3`` or ``"10%"``.
+
+        :raises UnusableParams: when it is neither
+        """
+        text = str(value).strip()
+        number, percent, rest = text.partition("%")
+        try:
+            amount = float(number) if percent else int(number)
+        except ValueError:
+            amount = -1
+        if isinstance(value, bool) or rest or amount < 0 or (percent and amount > 100):
+            raise UnusableParams(
+                f'max_failures: {value!r} is neither a number such as 3 nor a percentage such as "10%".'
+            )
+        return cls(percent=float(amount)) if percent else cls(count=int(amount))
+
+    def of(self, targets: int) -> int:
+        """The most failures among this many targets; a percentage allows at least one."""
+        if self.percent is None:
+            return self.count or 0
+        return max(1, int(targets * self.percent / 100)) if self.percent else 0
+
+
+def _refuse_unknown(conf: Mapping[str, Any], known: Iterable[str]) -> None:
+    unknown = sorted(set(conf) - set(known))
+    if not unknown:
+        return
+    hints = []
+    for name in unknown:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hints.append(f"'{name}'" + (f" (did you mean '{near[0]}'?)" if near else ""))
+    raise UnusableParams(f"Unknown param {', '.join(hints)}. Known are: {', '.join(sorted(known))}.")
+
+
+def _refuse_repeated(name: str, values: list[str]) -> None:
+    twice = sorted({str(value) for value in values if values.count(value) > 1})
+    if twice:
+        raise UnusableParams(f"{name} names {', '.join(twice)} twice.")
+
+
+def _refuse_what_is_not_available_yet(params: RotationParams) -> None:
+    asked_for = {
+        "canary_proof: connects": params.canary_proof == "connects",
+        "proof: connects": params.proof == "connects",
+    }
+    for name, asked in asked_for.items():
+        if asked:
+            raise UnusableParams(f"'{name}' is not available yet; use 'saved'.")

@@ -1,0 +1,87 @@
+"""What is known of one connection: from the inventory to the last line of the report it is this one value."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from credential_rotation.rotation.outcomes import Outcome, Proof
+from credential_rotation.tableau.content import Connection, Content, ContentType
+
+
+@dataclass(frozen=True)
+class ConnectionRecord:
+    """A connection and what became of it.
+
+    ``outcome`` is None while it is a target whose turn has not come. ``attempts`` counts the updates that were sent.
+    ``retriable`` marks an outcome that another try of the task may change.
+    """
+
+    tableau_conn_id: str
+    site: str
+    content_type: ContentType
+    content_id: str
+    content_name: str
+    project: str
+    owner: str
+    connection_id: str | None
+    server_address: str
+    server_port: str
+    username: str
+    snowflake_conn_id: str | None = None
+    outcome: Outcome | None = None
+    proof: Proof | None = None
+    reason: str | None = None
+    attempts: int = 0
+    canary: bool = False
+    retriable: bool = False
+
+    @property
+    def key(self) -> str:
+        """Tells this connection from all others."""
+        return f"{self.tableau_conn_id}/{self.content_id}/{self.connection_id}"
+
+    @property
+    def is_target(self) -> bool:
+        """Whether a credential claims it."""
+        return self.snowflake_conn_id is not None
+
+    @property
+    def title(self) -> str:
+        """For people: "Sales › Orders"."""
+        return f"{self.project} › {self.content_name}" if self.project else self.content_name
+
+    @property
+    def content(self) -> Content:
+        """The item, as far as an update needs it."""
+        return Content(self.content_type, self.content_id, self.content_name, self.project)
+
+    @property
+    def connection(self) -> Connection:
+        """The connection as it was read."""
+        return Connection(
+            self.connection_id or "",
+            server_address=self.server_address,
+            server_port=self.server_port,
+            username=self.username,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    def brief(self) -> dict[str, Any]:
+        """For JSON, without what still has its default."""
+        return {name: value for name, value in asdict(self).items() if value not in _DEFAULTS}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ConnectionRecord:
+        """Back from JSON."""
+        known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
+        known["content_type"] = ContentType(known["content_type"])
+        for name, kind in (("outcome", Outcome), ("proof", Proof)):
+            known[name] = kind(known[name]) if known.get(name) else None
+        return cls(**known)
+
+
+_DEFAULTS = (None, False, 0)

@@ -1,0 +1,171 @@
+"""The last step: one outcome for every connection, and a verdict that tells the truth."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from credential_rotation.rotation.outcomes import GREEN, Outcome
+from credential_rotation.rotation.records import ConnectionRecord
+
+NO_WORD = "its task ended without a word (killed?), so Tableau may hold the old or the new token; run again"
+NOT_REACHED = "the run ended before its turn came"
+CANARY_FAILED = "the connection on which this credential was validated failed"
+
+# The order and the names are part of the contract.
+_COLUMNS = [
+    "tableau_conn_id",
+    "site",
+    "content_type",
+    "content_id",
+    "content_name",
+    "project",
+    "owner",
+    "connection_id",
+    "server_address",
+    "username",
+    "snowflake_conn_id",
+    "outcome",
+    "proof",
+    "reason",
+    "attempts",
+    "canary",
+]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run did."""
+
+    run_id: str
+    dry_run: bool
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    content: int
+    records: tuple[ConnectionRecord, ...]
+    traffic: Mapping[str, int]
+    seconds: float
+
+    @property
+    def state(self) -> str:
+        """``success`` only when every target is as it should be and nothing else went wrong."""
+        return "failed" if self.problems or self.not_green else "success"
+
+    @property
+    def not_green(self) -> list[ConnectionRecord]:
+        """The targets that were not updated, and the items that could not be read."""
+        return [record for record in self.records if record.outcome not in GREEN | {Outcome.EXCLUDED}]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The counts."""
+        outcomes = Counter(record.outcome for record in self.records)
+        counted = {str(outcome): outcomes[outcome] for outcome in Outcome if outcome is not Outcome.EXCLUDED}
+        excluded = Counter(record.reason for record in self.records if record.outcome is Outcome.EXCLUDED)
+        return {
+            "content": self.content,
+            "connections": sum(record.connection_id is not None for record in self.records),
+            "targets": sum(record.is_target for record in self.records),
+            **counted,
+            "excluded": {str(reason): number for reason, number in sorted(excluded.items(), key=lambda pair: -pair[1])},
+        }
+
+    def brief(self) -> dict[str, Any]:
+        """What fits into an XCom: all but the connections."""
+        return {
+            "run_id": self.run_id,
+            "dry_run": self.dry_run,
+            "state": self.state,
+            "summary": self.summary,
+            "sign_ins": self.traffic.get("sign_ins", 0),
+            "requests": self.traffic.get("requests", 0),
+            "throttled": self.traffic.get("throttled", 0),
+            "seconds": round(self.seconds, 1),
+            "problems": list(self.problems),
+            "notes": list(self.notes),
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """The whole report, for ``report.json``."""
+        return {**self.brief(), "connections": [_row(record) for record in self.records]}
+
+    def as_csv(self) -> str:
+        """The connections, for ``report.csv``. What a spreadsheet would take for a formula is made a text."""
+        out = io.StringIO()
+        writer = csv.DictWriter(out, _COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: _cell(value) for name, value in _row(record).items()} for record in self.records)
+        return out.getvalue()
+
+    def as_table(self) -> str:
+        """The counts and what went wrong, for the task log."""
+        summary = self.summary
+        lines = [f"{name:>24}  {number}" for name, number in summary.items() if name != "excluded" and number]
+        lines += [f"{reason:>24}  {number}  excluded" for reason, number in summary["excluded"].items()]
+        lines += [f"Note: {note}" for note in self.notes]
+        shown = self.not_green[:_SHOWN_FAILURES]
+        lines += [f"{record.outcome}: {record.title} · {record.username} · {record.reason}" for record in shown]
+        if len(self.not_green) > len(shown):
+            lines.append(f"... and {len(self.not_green) - len(shown)} more, see the report")
+        return "\n".join(lines)
+
+    def verdict(self) -> str:
+        """Why a run is red, in a sentence."""
+        if self.problems:
+            return " ".join(self.problems)
+        counts = Counter(str(record.outcome) for record in self.not_green)
+        listed = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
+        first = self.not_green[0]
+        return f"{listed} (first: {first.title} · {first.username}: {first.reason})"
+
+
+_SHOWN_FAILURES = 50
+
+
+def settle(
+    plan: Iterable[ConnectionRecord], done: Iterable[ConnectionRecord], *, attempted: Iterable[str] = ()
+) -> list[ConnectionRecord]:
+    """Every connection of the plan with the outcome that it came to.
+
+    :param plan: what ``filter_connections`` decided
+    :param done: outcomes that the tasks left behind
+    :param attempted: keys of targets that were handed to a task, whether or not it said what became of them
+    """
+    outcomes = {record.key: record for record in done}
+    started = set(attempted)
+    failed_canaries = {
+        record.snowflake_conn_id for record in outcomes.values() if record.canary and record.outcome not in GREEN
+    }
+    settled = []
+    for record in plan:
+        if record.outcome is not None:
+            settled.append(record)
+        elif record.key in outcomes:
+            settled.append(outcomes[record.key])
+        elif record.key in started:
+            settled.append(replace(record, outcome=Outcome.FAILED, reason=NO_WORD))
+        else:
+            reason = CANARY_FAILED if record.snowflake_conn_id in failed_canaries else NOT_REACHED
+            settled.append(replace(record, outcome=Outcome.NOT_ATTEMPTED, reason=reason))
+    return settled
+
+
+def _row(record: ConnectionRecord) -> dict[str, Any]:
+    values = record.as_dict()
+    return {name: values[name] for name in _COLUMNS}
+
+
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+def total(traffics: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    """The sum of what each task counted."""
+    counter: Counter[str] = Counter()
+    for traffic in traffics:
+        counter.update(traffic)
+    return dict(counter)

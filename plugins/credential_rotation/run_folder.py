@@ -1,0 +1,97 @@
+"""The files of one run: inventory, plan, what each task left behind, and the report.
+
+    <reports>/<dag id>/<run id>/report.json, report.csv
+                               /work/inventory-<connection>.json
+                               /work/plan.json
+                               /work/<plan>/<task>-<map index>.json      outcomes, while the task works
+                               /work/<plan>/failed/<connection>          one for each failure that stands
+                               /work/traffic/<task>-<map index>-<try>.json
+
+They are files and not XComs, because an inventory may be large; and not Airflow's task state store, because the report
+must see what a killed task had done, and a task reads no other task's state. None holds a secret.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import ObjectStoragePath
+
+_SETTING = "CREDENTIAL_ROTATION_REPORTS"
+
+
+def reports_root() -> str:
+    """Where reports go: the setting, else a folder under ``AIRFLOW_HOME``."""
+    home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
+    return os.environ.get(_SETTING, "").strip().rstrip("/") or f"file://{home.absolute()}/credential_rotation"
+
+
+class RunFolder:
+    """Reads and writes the files of one run, on a local disk or an object store."""
+
+    def __init__(self, dag_id: str, run_id: str, root: str | None = None) -> None:
+        # Joined as text: a run id holds characters that mean something in a URL.
+        self._root = f"{root or reports_root()}/{dag_id}/{run_id}"
+
+    def read(self, name: str) -> Any:
+        """What is in a JSON file; None when it is missing, or a process was killed while it wrote it."""
+        try:
+            return json.loads(self._path(name).read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return None
+
+    def write(self, name: str, value: Any) -> str:
+        """Write a JSON file; where it now is."""
+        return self.write_text(name, json.dumps(value, ensure_ascii=False, indent=1))
+
+    def write_text(self, name: str, text: str) -> str:
+        """Write a file, as a whole or not at all; where it now is."""
+        path = self._path(name)
+        if path.protocol not in ("", "file", "local"):
+            path.write_text(text, encoding="utf-8")
+            return str(path)
+        local = Path(path.path)
+        local.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = local.with_name(f".{local.name}.{os.getpid()}")
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(local)
+        return str(local)
+
+    def names(self, folder: str) -> list[str]:
+        """The files in a folder, as names that :meth:`read` takes."""
+        try:
+            names = [path.name for path in self._path(folder).iterdir() if path.is_file()]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [f"{folder}/{name}" for name in sorted(names) if not name.startswith(".")]
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        self._path(name).unlink(missing_ok=True)
+
+    def _path(self, name: str) -> ObjectStoragePath:
+        return ObjectStoragePath(f"{self._root}/{name}")
+
+
+class FailureMarks:
+    """One file for each connection that failed, so that parallel tasks know how many there are by a single listing."""
+
+    def __init__(self, folder: RunFolder, plan_id: str) -> None:
+        self._folder = folder
+        self._marks = f"work/{plan_id}/failed"
+
+    def count(self) -> int:
+        """How many connections stand as failed, over all tasks."""
+        return len(self._folder.names(self._marks))
+
+    def set(self, key: str, *, failed: bool) -> None:
+        """Mark a connection as failed, or take the mark away."""
+        name = f"{self._marks}/{hashlib.sha256(key.encode()).hexdigest()[:24]}"
+        if failed:
+            self._folder.write_text(name, key)
+        else:
+            self._folder.remove(name)

@@ -1,0 +1,48 @@
+"""Settings out of the environment: read when Airflow parses the DAG files, all optional."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_PREFIX = "CREDENTIAL_ROTATION_"
+
+
+class UnusableEnvironment(ValueError):
+    """An environment variable holds something that can't be used. Airflow shows this as an import error of the DAG."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """See the table in the README."""
+
+    schedule: str | None
+    max_parallel_tasks: int
+    requests_in_flight: int
+
+    @property
+    def in_flight_per_task(self) -> int:
+        """A parallel task's share of the requests in flight."""
+        return max(1, self.requests_in_flight // self.max_parallel_tasks)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        """Read the settings.
+
+        :raises UnusableEnvironment: naming the variable
+        """
+        return cls(
+            schedule=environment.get(_PREFIX + "SCHEDULE", "").strip() or None,
+            max_parallel_tasks=_number(environment, "MAX_PARALLEL_TASKS", 8, most=256),
+            requests_in_flight=_number(environment, "REQUESTS_IN_FLIGHT", 16, most=1024),
+        )
+
+
+def _number(environment: Mapping[str, str], name: str, default: int, most: int) -> int:
+    text = environment.get(_PREFIX + name, "").strip()
+    if not text:
+        return default
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise UnusableEnvironment(f"{_PREFIX}{name} must be a number from 1 to {most}, but is {text!r}.")
+    return int(text)

@@ -1,0 +1,59 @@
+"""An inventory as a file of the run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from credential_rotation.rotation.inventory import Inventory, Item
+from credential_rotation.rotation.selection import SiteInventory
+from credential_rotation.run_folder import RunFolder
+from credential_rotation.tableau.content import Connection, Content, ContentType
+
+
+def write_inventory(folder: RunFolder, site: SiteInventory) -> dict[str, Any]:
+    """Write an inventory; what a task says of it."""
+    inventory = site.inventory
+    path = folder.write(_name(site.tableau_conn_id), asdict(site))
+    return {
+        "tableau_conn_id": site.tableau_conn_id,
+        "content": len(inventory.items),
+        "connections": sum(len(item.connections) for item in inventory.items),
+        "inventory": path,
+    }
+
+
+def read_inventory(folder: RunFolder, tableau_conn_id: str) -> SiteInventory:
+    """Read an inventory back.
+
+    :raises FileNotFoundError: when it is not there, as when tasks run on hosts that share no folder
+    """
+    values = folder.read(_name(tableau_conn_id))
+    if values is None:
+        raise FileNotFoundError(
+            f"The inventory of '{tableau_conn_id}' is not where this task looks for it. Where tasks run on several "
+            "hosts, set CREDENTIAL_ROTATION_REPORTS to a shared folder or a bucket."
+        )
+    return SiteInventory(
+        tableau_conn_id=values["tableau_conn_id"],
+        site=values["site"],
+        inventory=Inventory(
+            items=tuple(_item(item) for item in values["inventory"]["items"]),
+            missing_types={ContentType(key): why for key, why in values["inventory"]["missing_types"].items()},
+        ),
+    )
+
+
+def _item(values: dict[str, Any]) -> Item:
+    content = values["content"]
+    kind, tags = ContentType(content["type"]), tuple(content["tags"])
+    return Item(
+        content=Content(**{**content, "type": kind, "tags": tags}),
+        connections=tuple(Connection(**connection) for connection in values["connections"]),
+        unreadable=values["unreadable"],
+        gone=values["gone"],
+    )
+
+
+def _name(tableau_conn_id: str) -> str:
+    return f"work/inventory-{tableau_conn_id}.json"

@@ -1,0 +1,1 @@
+"""Tableau's REST API: requests, typed answers, errors, and one session shared by many processes. Knows no Airflow."""

@@ -1,0 +1,85 @@
+"""What Tableau's refusals mean: from a status and Tableau's code to a typed error.
+
+Codes: https://help.tableau.com/current/api/rest_api/en-us/REST/rest_api_concepts_errors.htm
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import NamedTuple
+
+from credential_rotation.tableau import xml
+from credential_rotation.tableau.errors import (
+    BadAnswer,
+    EditRefused,
+    NotAllowed,
+    NotFound,
+    RandomRefusal,
+    RequestRefused,
+    ServerFault,
+    SessionEnded,
+    SignInRefused,
+    TableauError,
+)
+
+# Details of 400039 that no later try will change (server-client-python #703, Tableau KB 005321816).
+_NEVER_EDITABLE = ("not editable", "not allowed")
+
+
+class _Words(NamedTuple):
+    code: str | None
+    summary: str | None
+    detail: str | None
+
+
+def refusal(status: int, body: bytes, content_type: str, what: str, redact: Callable[[str], str]) -> TableauError:
+    """The typed error for an answer other than 2xx.
+
+    :param what: the request, as method and path
+    :param redact: takes secrets out of Tableau's words, which may quote what was sent
+    """
+    words = _words(body, content_type)
+    words = _Words(*(redact(word[:1000]) if word else None for word in words))
+    kind = _kind(status, words)
+    said = ": ".join(part for part in (words.summary, words.detail) if part)
+    number = f"{status}, code {words.code}" if words.code else f"{status}"
+    message = f"Tableau answered {number} to {what}" + (f": {said}" if said else ".")
+    return kind(message, status=status, code=words.code, summary=words.summary, detail=words.detail)
+
+
+def _kind(status: int, words: _Words) -> type[TableauError]:
+    code, detail = words.code, f"{words.summary or ''} {words.detail or ''}".lower()
+    if status == 401:
+        return SignInRefused if code == "401001" else SessionEnded
+    if code == "400033":
+        return RandomRefusal
+    if code == "400039":
+        return EditRefused if any(words in detail for words in _NEVER_EDITABLE) else RandomRefusal
+    if status == 403:
+        return NotAllowed
+    if status == 404:
+        return NotFound
+    if status >= 500 or status == 408:
+        return ServerFault
+    return RequestRefused
+
+
+def _words(body: bytes, content_type: str) -> _Words:
+    """Tableau's code, summary and detail. An error may come in either format, or as somebody else's HTML page."""
+    try:
+        root = xml.parse(body, content_type)
+    except BadAnswer:
+        return _json_words(body)
+    error = root.find("error")
+    if error is None:
+        return _Words(None, None, None)
+    return _Words(error.get("code"), error.findtext("summary"), error.findtext("detail"))
+
+
+def _json_words(body: bytes) -> _Words:
+    try:
+        error = json.loads(body)["error"]
+        return _Words(*(str(error[key]) if error.get(key) else None for key in ("code", "summary", "detail")))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return _Words(None, None, None)

@@ -1,0 +1,168 @@
+"""A Tableau site as this package sees it: what is there, which connections it embeds, and updating one of them.
+
+The endpoints, the shape of their requests, and how lists are paged stand here and nowhere else.
+https://help.tableau.com/current/api/rest_api/en-us/REST/rest_api_ref.htm
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+from xml.etree.ElementTree import Element
+
+from credential_rotation.tableau import xml
+from credential_rotation.tableau.content import (
+    ENDPOINTS,
+    Connection,
+    Content,
+    ContentType,
+    read_connection,
+    read_content,
+)
+from credential_rotation.tableau.errors import BadAnswer, ListKeptChanging, NotAllowed, NotFound, RequestRefused
+from credential_rotation.tableau.versions import ApiVersion
+
+log = logging.getLogger(__name__)
+
+PAGE_SIZE = 1000  # the most that Tableau allows
+_MOST_READINGS = 5
+
+
+class SignedIn(Protocol):
+    """Sends requests of a signed-in user: the hook, to this module."""
+
+    def version(self) -> ApiVersion:
+        """The REST API version in use."""
+
+    def call(self, method: str, endpoint: str, body: bytes | None = None) -> Element | None:
+        """Send a request to an endpoint of the site, such as ``datasources?pageSize=10``."""
+
+
+class NotOnThisSite(Exception):
+    """A content type that this site, its licence or its version does not have."""
+
+
+class TableauSite:
+    """One site, through one signed-in session."""
+
+    def __init__(self, api: SignedIn) -> None:
+        self._api = api
+
+    def content(self, content_type: ContentType) -> list[Content]:
+        """Every item of a type that the signed-in user can see.
+
+        :raises NotOnThisSite: when the site, its licence or its version lacks an optional type
+        """
+        endpoint = ENDPOINTS[content_type]
+        if self._api.version() < endpoint.since:
+            raise NotOnThisSite(f"REST API {self._api.version()} has no {content_type.words}s ({endpoint.since} has)")
+        try:
+            elements = self._read_list(endpoint.path, endpoint.element)
+        except (NotFound, NotAllowed) as error:
+            if not endpoint.optional:
+                raise
+            raise NotOnThisSite(str(error)) from None
+        return [read_content(element, content_type) for element in elements]
+
+    def connections(self, content: Content) -> list[Connection]:
+        """The connections of an item, as they are now.
+
+        :raises NotFound: when the item is gone
+        """
+        endpoint = ENDPOINTS[content.type]
+        path = f"{endpoint.path}/{content.id}/connections"
+        if endpoint.connections_are_paged:
+            return [read_connection(element) for element in self._read_list(path, endpoint.connection_element)]
+        root = _content_of(self._api.call("GET", path), path)
+        return [read_connection(element) for element in root.iter(endpoint.connection_element)]
+
+    def user_names(self) -> dict[str, str]:
+        """The names of the site's users by LUID. Lists of content name owners by LUID only."""
+        return {user.get("id", ""): user.get("name", "") for user in self._read_list("users", "user")}
+
+    def embed(self, content: Content, connection: Connection, username: str, password: str) -> None:
+        """Embed a user and password in a connection; its address and port are sent back as they were read.
+
+        Tableau answers 200 to any password. Neither ``authenticationType`` (Tableau Cloud refuses it: KB 005321816) nor
+        ``queryTaggingEnabled`` is ever sent, and no attribute without a value (``serverPort=""`` is no integer).
+
+        :raises TableauError: as described there
+        """
+        attributes = {"serverAddress": connection.server_address, "serverPort": connection.server_port}
+        attributes = {name: value for name, value in attributes.items() if value}
+        attributes |= {"userName": username, "password": password}
+        path = f"{ENDPOINTS[content.type].path}/{content.id}/connections/{connection.id}"
+        if content.type is ContentType.VIRTUAL_CONNECTION:
+            self._embed_in_virtual_connection(path, attributes)
+            return
+        self._api.call("PUT", path, _connection_request(attributes | {"embedPassword": "true"}))
+
+    def _embed_in_virtual_connection(self, path: str, attributes: dict[str, str]) -> None:
+        body = _connection_request(attributes)
+        try:
+            self._api.call("PUT", f"{path}/modify", body)
+        except (NotFound, RequestRefused) as error:
+            if error.status not in (404, 405):
+                raise
+            # server-client-python PR #1628 tried /modify live; Tableau's Postman collection has it without.
+            self._api.call("PUT", path, body)
+
+    def _read_list(self, path: str, element: str) -> list[Element]:
+        """A whole list, by LUID, though items come and go while its pages are read.
+
+        What was deleted meanwhile moves the rest forward, and something slips from a page not yet read to one already
+        read. Then the total changes, or an item comes twice: so the list is read again, until it stands still.
+        """
+        seen: dict[str, Element] = {}
+        for reading in range(1, _MOST_READINGS + 1):
+            stood_still = self._read_pages(path, element, seen)
+            if stood_still:
+                return list(seen.values())
+            log.info("%s changed while it was read (reading %d); reading it again.", path, reading)
+        raise ListKeptChanging(f"{path} changed each of the {_MOST_READINGS} times that it was read.")
+
+    def _read_pages(self, path: str, element: str, seen: dict[str, Element]) -> bool:
+        """Read all pages once into ``seen``; whether the list stood still meanwhile."""
+        totals: set[int] = set()
+        in_this_reading: set[str] = set()
+        number, read = 1, 0
+        while True:
+            root = _content_of(self._api.call("GET", f"{path}?pageSize={PAGE_SIZE}&pageNumber={number}"), path)
+            page = [found for found in root.iter(element) if _luid(found)]
+            total = _total(root, path)
+            if total is None:
+                # No paging in the answer: then it is all there is.
+                seen.update((_luid(found), found) for found in page)
+                return True
+            totals.add(total)
+            read += len(page)
+            seen.update((_luid(found), found) for found in page)
+            in_this_reading.update(_luid(found) for found in page)
+            if not page or read >= total:
+                break
+            number += 1
+        return number == 1 or (len(totals) == 1 and len(in_this_reading) == read == total)
+
+
+def _luid(element: Element) -> str:
+    return element.get("id") or element.get("connectionId") or ""
+
+
+def _total(root: Element, path: str) -> int | None:
+    pagination = root.find("pagination")
+    if pagination is None:
+        return None
+    try:
+        return int(pagination.get("totalAvailable", ""))
+    except ValueError:
+        raise BadAnswer(f"GET {path}: the answer does not say how many there are in all.") from None
+
+
+def _content_of(root: Element | None, path: str) -> Element:
+    if root is None:
+        raise BadAnswer(f"GET {path}: the answer is empty.")
+    return root
+
+
+def _connection_request(attributes: dict[str, str]) -> bytes:
+    return xml.request(Element("connection", attributes))

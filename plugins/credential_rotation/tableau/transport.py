@@ -1,0 +1,220 @@
+"""Sends one HTTP request to Tableau: timeouts, redirects, quick tries, and an answer or a typed error.
+
+Knows nothing of sessions and nothing of endpoints.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urljoin, urlsplit
+from xml.etree.ElementTree import Element
+
+import requests
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+
+from credential_rotation.secrets import Redactor
+from credential_rotation.tableau import xml
+from credential_rotation.tableau.answers import refusal
+from credential_rotation.tableau.errors import (
+    BadAnswer,
+    RandomRefusal,
+    RedirectRefused,
+    TableauUnwell,
+    Throttled,
+    Unreachable,
+)
+from credential_rotation.tableau.pace import Pace
+from credential_rotation.tableau.settings import TableauSettings
+from credential_rotation.tableau.traffic import Traffic
+
+log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT = 10.0
+QUICK_TRIES = 4
+# A longer wait than this belongs to the task's retry, so that no worker sleeps.
+LONGEST_WAIT = 20.0
+# What tableau-migration-sdk waits where a 429 does not say how long (its maximum left to the task's retry).
+_UNTOLD_WAITS = (1.0, 3.0, 10.0)
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MOST_REDIRECTS = 5
+
+
+class Transport:
+    """The way to one Tableau.
+
+    :param http: a ``requests`` session; one for all threads, so that connections are kept alive
+    :param settings: where Tableau is, and how to get there
+    :param redact: takes secrets out of what Tableau says before it becomes an error
+    """
+
+    def __init__(
+        self, http: requests.Session, settings: TableauSettings, redact: Redactor, traffic: Traffic, pace: Pace
+    ) -> None:
+        self.traffic = traffic
+        self._http = http
+        self._settings = settings
+        self._redact = redact
+        self._pace = pace
+        # Environment variables are consulted once, not for every request.
+        self._route = http.merge_environment_settings(
+            settings.base_url, settings.proxies or {}, False, settings.verify, settings.cert
+        )
+
+    def send(
+        self, method: str, path: str, *, body: bytes | None = None, token: str | None = None, tries: int = QUICK_TRIES
+    ) -> Element | None:
+        """Send a request, a few times if Tableau is unwell; the root of the answer, or None where it has no content.
+
+        Every request of this package may be sent twice: updates say what is to be, not what is to change.
+
+        :param path: from the root of the server, with its query
+        :param token: the session token, for the ``X-Tableau-Auth`` header
+        :raises TableauError: see there
+        """
+        retrying = Retrying(
+            stop=stop_after_attempt(tries),
+            retry=retry_if_exception(_worth_a_quick_try),
+            wait=_quick_wait,
+            before_sleep=_log_quick_try,
+            reraise=True,
+        )
+        return retrying(self._send_once, method, path, body, token)
+
+    def _send_once(self, method: str, path: str, body: bytes | None, token: str | None) -> Element | None:
+        response = self._exchange(method, path, body, token)
+        what = f"{method} {urlsplit(path).path}"
+        if response.status_code == 429:
+            raise self._throttled(response, what)
+        if response.status_code >= 400 or response.status_code < 200:
+            raise refusal(
+                response.status_code, response.content, response.headers.get("Content-Type", ""), what, self._redact
+            )
+        if response.status_code == 204 or (not response.content and method != "GET"):
+            return None
+        try:
+            return xml.parse(response.content, response.headers.get("Content-Type", ""))
+        except BadAnswer as error:
+            raise BadAnswer(f"{what}: {self._redact(str(error))}", status=response.status_code) from None
+
+    def _exchange(self, method: str, path: str, body: bytes | None, token: str | None) -> requests.Response:
+        headers: Mapping[str, str] = {"X-Tableau-Auth": token} if token else {}
+        url = self._settings.base_url + path
+        for _ in range(_MOST_REDIRECTS + 1):
+            self._pace.wait()
+            self.traffic.count(requests=1)
+            try:
+                prepared = self._http.prepare_request(requests.Request(method, url, data=body, headers=dict(headers)))
+                response = self._http.send(
+                    prepared, timeout=(CONNECT_TIMEOUT, self._settings.timeout), allow_redirects=False, **self._route
+                )
+            except requests.RequestException as error:
+                raise self._unreachable(error, f"{method} {urlsplit(path).path}") from None
+            if response.status_code not in _REDIRECTS:
+                return response
+            url = self._redirected(response, method, url)
+        raise RedirectRefused(f"{method} {urlsplit(path).path}: Tableau redirects in a circle.")
+
+    def _redirected(self, response: requests.Response, method: str, url: str) -> str:
+        target = urljoin(url, response.headers.get("Location", ""))
+        if _origin(target) != _origin(url):
+            raise RedirectRefused(
+                f"{_shown_origin(url)} redirects to {_shown_origin(target)}. Nothing was sent there, since it might be "
+                f"anybody. If Tableau is there, write that into the Airflow connection '{self._settings.conn_id}'.",
+                status=response.status_code,
+            )
+        if method != "GET" and response.status_code not in (307, 308):
+            # Followed, it would become a GET (Tableau then answers 405000).
+            raise RedirectRefused(
+                f"{_shown_origin(url)} redirects a {method} to {urlsplit(target).path} in a way that would lose it. "
+                f"Correct the host in the Airflow connection '{self._settings.conn_id}'.",
+                status=response.status_code,
+            )
+        return target
+
+    def _throttled(self, response: requests.Response, what: str) -> Throttled:
+        self.traffic.count(throttled=1)
+        error = Throttled(f"Tableau asks to slow down (429) at {what}.", status=429)
+        error.retry_after = retry_after_seconds(response.headers.get("Retry-After"))
+        if error.retry_after is not None and error.retry_after <= LONGEST_WAIT:
+            self._pace.rest(error.retry_after)
+        return error
+
+    def _unreachable(self, error: requests.RequestException, what: str) -> Exception:
+        # The text of requests' errors may quote the address of a proxy with its password; the class says enough.
+        where = _shown_origin(self._settings.base_url)
+        if isinstance(error, requests.exceptions.SSLError):
+            return Unreachable(
+                f"{what}: {where} can't be trusted ({self._redact(str(error))}). If its certificate is of your own "
+                f"authority, give that as extra 'verify' of the Airflow connection '{self._settings.conn_id}'."
+            )
+        if isinstance(error, requests.exceptions.ProxyError):
+            return Unreachable(f"{what}: the proxy on the way to {where} refused.")
+        if isinstance(error, requests.exceptions.Timeout):
+            return Unreachable(f"{what}: {where} did not answer within {self._settings.timeout:g} s.")
+        if isinstance(error, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError):
+            return BadAnswer(f"{what}: the answer of {where} broke off.")
+        return Unreachable(f"{what}: no answer from {where} ({_innermost(error)}).")
+
+
+def retry_after_seconds(value: str | None) -> float | None:
+    """The seconds that a ``Retry-After`` header asks for, be it a number or a date; None where it says neither."""
+    if not value:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        when = parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return max(0.0, (when - datetime.now(UTC)).total_seconds())
+
+
+def _worth_a_quick_try(error: BaseException) -> bool:
+    if isinstance(error, Throttled):
+        return error.retry_after is None or error.retry_after <= LONGEST_WAIT
+    return isinstance(error, TableauUnwell)
+
+
+def _quick_wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    number = state.attempt_number
+    if isinstance(error, Throttled):
+        told = error.retry_after
+        return (told if told is not None else _UNTOLD_WAITS[min(number, 3) - 1]) + random.uniform(0, 0.5)
+    if isinstance(error, RandomRefusal):
+        return random.uniform(0.5, 1.0) * number
+    return random.uniform(0.25, 0.5) * 2.0**number
+
+
+def _log_quick_try(state: RetryCallState) -> None:
+    wait = state.next_action.sleep if state.next_action else 0.0
+    error = state.outcome.exception() if state.outcome else None
+    log.warning("%s Trying again in %.1f s.", error, wait)
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _shown_origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+
+
+def _innermost(error: BaseException) -> str:
+    """The name of what really happened, below the wrappings of requests and urllib3."""
+    inner: object = error
+    while True:
+        reason = getattr(inner, "reason", None)
+        following = reason if isinstance(reason, BaseException) else None
+        following = following or next((a for a in getattr(inner, "args", ()) if isinstance(a, BaseException)), None)
+        if following is None:
+            return type(inner).__name__
+        inner = following
