@@ -21,6 +21,7 @@ from sandbox.tableau.call import Call
 from sandbox.tableau.errors import TableauError
 from sandbox.tableau.faults import Faults
 from sandbox.tableau.request_log import LoggedRequest, RequestLog
+from sandbox.tableau.routes import version_tuple
 from sandbox.tableau.state import TableauState
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -198,6 +199,9 @@ class _Handler(BaseHTTPRequestHandler):
             entry.code = str(answer.elements[0].attributes["code"])
         return answer, call.wants_json
 
+    def _schema_version(self, asked: str) -> str:
+        return asked if version_tuple(asked) else self.tableau.state.rest_api_version
+
     def _send(self, answer: Answer, version: str, *, json: bool) -> None:
         if answer.cut == "reset":
             # closing the file descriptor under the socket with no linger makes the kernel send RST
@@ -208,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         body, content_type = answer.body, answer.content_type
         if body is None:
-            body = as_json(answer.elements) if json else as_xml(answer.elements, version or "3.26")
+            body = as_json(answer.elements) if json else as_xml(answer.elements, self._schema_version(version))
             content_type = JSON_TYPE if json else XML_TYPE
         self.send_response(answer.status, _phrase(answer.status))
         for name, value in answer.headers.items():

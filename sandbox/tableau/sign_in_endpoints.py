@@ -14,7 +14,7 @@ from sandbox.tableau.state import TableauState
 
 # Login error codes of Connected Apps: user not found (case-sensitive), login failed, app, secret not found.
 USER_NOT_FOUND, LOGIN_FAILED, APP_NOT_FOUND, SECRET_NOT_FOUND = 5, 16, 126, 127
-JWT_SINCE = (3, 17)
+KNOWN_SINCE = {"personalAccessTokenName": (3, 6), "jwt": (3, 17)}
 
 
 def sign_in(call: Call) -> Answer:
@@ -27,6 +27,11 @@ def sign_in(call: Call) -> Answer:
     if site is None:
         raise sign_in_refused()
     said = credentials.attributes
+    newest = tuple(int(part) for part in call.state.rest_api_version.split("."))
+    for attribute, since in KNOWN_SINCE.items():
+        # the server's age counts, not the version in the path: TSC signs in by Tableau PAT and token at 2.4
+        if attribute in said and newest < since:
+            raise bad_request(f"Payload is not valid: attribute '{attribute}' is not allowed in element 'credentials'.")
     if "jwt" in said:
         return _answer(_by_jwt(call, site, said["jwt"]))
     if "personalAccessTokenName" in said or "personalAccessTokenSecret" in said:
@@ -82,8 +87,6 @@ def _by_pat(state: TableauState, site: Site, said: dict[str, str]) -> Session:
 
 
 def _by_jwt(call: Call, site: Site, token: str) -> Session:
-    if tuple(int(part) for part in call.version.split(".")) < JWT_SINCE:
-        raise bad_request("Payload is not valid: attribute 'jwt' is not known in this API version.")
     try:
         key_id = jwt.get_unverified_header(token).get("kid")
         issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
