@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from credential_rotation.settings import Settings
 from tests.cluster import compose
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -81,8 +82,22 @@ def test_logs_and_reports_are_on_shared_volumes() -> None:
 
 def test_every_setting_of_the_package_is_handed_on() -> None:
     code = [path for folder in ("dags", "plugins") for path in (REPOSITORY / folder).rglob("*.py")]
-    read = {name for path in code for name in re.findall(r"\bCREDENTIAL_ROTATION_[A-Z_]+\b", path.read_text())}
-    assert read <= FILE["x-airflow"]["environment"].keys()
+    named = {name for path in code for name in re.findall(r"\bCREDENTIAL_ROTATION_[A-Z_]*[A-Z]\b", path.read_text())}
+    asked_for = Environment()
+    Settings.from_environment(asked_for)
+    assert named | asked_for.names <= FILE["x-airflow"]["environment"].keys()
+
+
+class Environment(dict[str, str]):
+    """An empty one that remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.names.add(name)
+        return default
 
 
 def test_secrets_come_from_the_environment_only() -> None:
@@ -100,7 +115,7 @@ def test_no_secret_is_in_a_command_line() -> None:
     for service in SERVICES.values():
         command = service.get("command", "")
         lines = [command] if isinstance(command, str) else [line for word in command for line in word.splitlines()]
-        for line in lines + [str(service.get("healthcheck"))]:
+        for line in [*lines, str(service.get("healthcheck"))]:
             # printf is built into the shell: it has no process, so no arguments that others could see.
             assert line.startswith("printf ") or not any(name in line for name in names)
 

@@ -1,0 +1,157 @@
+"""A rotation on the topology of docker-compose.yaml: PostgreSQL, Redis, a Celery worker, every service a process."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from cryptography.fernet import Fernet
+
+from sandbox import stage
+from sandbox.airflow_api import Progress
+from sandbox.tableau import Site, build_site
+from sandbox.verdict import compare_with_report, judge, take_snapshot
+from tests.cluster import compose
+from tests.leaks import ArgumentWatch, Scanner
+
+if TYPE_CHECKING:  # needs what requirements-cluster.lock installs, which the other tests do without
+    from tests.cluster.topology import Cluster
+
+pytestmark = pytest.mark.cluster
+
+RUN_ID = "cluster"
+NAMES = ("AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__API__SECRET_KEY", "POSTGRES_PASSWORD", "AIRFLOW_ADMIN_PASSWORD")
+# What Compose, a shell or a URL would take for something else, if one of them got to see it.
+ODD = "$HOME '\"%40@/:"
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """A run that is over, its report, and what is wrong with what Tableau holds now."""
+
+    end: Progress
+    report: dict[str, Any]
+    problems: list[str]
+
+
+@pytest.fixture(scope="module")
+def variables() -> dict[str, str]:
+    """What a person has in .env."""
+    made = {name: f"{ODD}{secrets.token_urlsafe(24)}" for name in NAMES}
+    return made | {"AIRFLOW__CORE__FERNET_KEY": Fernet.generate_key().decode()} | stage.ENVIRONMENT
+
+
+@pytest.fixture(scope="module")
+def site() -> Site:
+    """A copy of the site that the sandbox service serves: the same seed makes the same content and the same LUIDs."""
+    return build_site().site
+
+
+@pytest.fixture(scope="module")
+def scanner(variables: dict[str, str], site: Site) -> Scanner:
+    named = {name: variables[name] for name in (*NAMES, "AIRFLOW__CORE__FERNET_KEY")}
+    named["Tableau PAT"] = stage.TABLEAU_PAT_SECRET
+    for credential in site.credentials.values():
+        named |= {f"old {credential.name}": credential.secret, f"new {credential.name}": credential.new_secret}
+    return Scanner(named)
+
+
+@pytest.fixture(scope="module")
+def argument_watch(scanner: Scanner) -> Iterator[ArgumentWatch]:
+    with ArgumentWatch(scanner, interval=0.5) as watch:
+        yield watch
+
+
+@pytest.fixture(scope="module")
+def cluster(
+    variables: dict[str, str], argument_watch: ArgumentWatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    from tests.cluster import backing, topology  # noqa: PLC0415 - see above
+
+    services = compose.services(variables, profiles=("sandbox",))
+    home = tmp_path_factory.mktemp("cluster") / "airflow"
+    with (
+        backing.fresh_database(variables["POSTGRES_PASSWORD"]) as database,
+        backing.empty_redis_db() as redis_db,
+        topology.Cluster(services, home, database, redis_db) as started,
+    ):
+        yield started
+
+
+@pytest.fixture(scope="module")
+def rotation(cluster: Cluster, site: Site) -> Rotation:
+    api = cluster.api
+    for conn_id, fields in stage.airflow_connections(cluster.sandbox_port, site).items():
+        api.put_connection(conn_id, fields)
+    _wait_for_dag(cluster)
+    before = take_snapshot(site)
+    api.unpause(stage.DAG_ID)
+    api.trigger(stage.DAG_ID, stage.conf(site.credentials.values()), RUN_ID)
+    end = api.wait_for_run(stage.DAG_ID, RUN_ID, timeout=120)
+    report = json.loads((cluster.home / "reports" / stage.DAG_ID / RUN_ID / "report.json").read_text())
+    look_at_the_sandbox(cluster, site)
+    problems = [*judge(before, site, site.credentials).differences]
+    problems += compare_with_report(site, site.credentials, report)
+    return Rotation(end, report, problems)
+
+
+def _wait_for_dag(cluster: Cluster) -> None:
+    deadline = time.monotonic() + 60
+    while not cluster.api.knows_dag(stage.DAG_ID):
+        assert not cluster.api.import_errors()
+        assert time.monotonic() < deadline, cluster.log("airflow-dag-processor")[-2000:]
+        time.sleep(0.5)
+
+
+def look_at_the_sandbox(cluster: Cluster, site: Site) -> None:
+    """Bring our copy of the site to what the sandbox service holds by now."""
+    state = requests.get(f"http://127.0.0.1:{cluster.sandbox_port}/_sandbox/state", timeout=30).json()
+    held = {each["id"]: each for content in state["sites"][0]["contents"] for each in content["connections"]}
+    copies = {connection.id: connection for _, connection in site.connections()}
+    assert held.keys() == copies.keys()
+    for connection_id, copy in copies.items():
+        now = held[connection_id]
+        for name in ("server_address", "server_port", "username", "password", "embedded", "disturbed"):
+            setattr(copy, name, now[name])
+        copy.writes[:] = [{}] * now["writes"]
+
+
+def test_the_run_is_green_and_tableau_holds_what_it_should(rotation: Rotation) -> None:
+    assert rotation.problems == []
+    assert (rotation.end.run.state, rotation.report["state"]) == ("success", "success")
+    assert rotation.report["summary"]["updated"] == rotation.report["summary"]["targets"] > 0
+
+
+def test_each_task_ran_in_the_celery_worker(rotation: Rotation, cluster: Cluster) -> None:
+    rows = cluster.database.rows(
+        "SELECT task_id, external_executor_id FROM task_instance"
+        " WHERE run_id = %s AND state = 'success' AND start_date IS NOT NULL AND pid IS NOT NULL",
+        RUN_ID,
+    )
+    log = cluster.log("airflow-worker")
+    assert {task_id for task_id, _ in rows} >= {"discover", "filter_connections", "validate_one", "update_connections"}
+    assert [task_id for task_id, celery_id in rows if f"[{celery_id}] Executing workload in Celery" not in log] == []
+
+
+def test_its_logs_can_be_read_through_the_api(rotation: Rotation, cluster: Cluster) -> None:
+    assert "Pre Execute" in cluster.api.logs(stage.DAG_ID, RUN_ID, "filter_connections")
+
+
+def test_no_secret_can_be_read_anywhere(
+    rotation: Rotation, cluster: Cluster, scanner: Scanner, argument_watch: ArgumentWatch
+) -> None:
+    found = scanner.folder(cluster.home)
+    tables = [name for (name,) in cluster.database.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
+    for table in tables:
+        for (row,) in cluster.database.rows(f'SELECT t::text FROM "{table}" AS t'):  # noqa: S608 - PostgreSQL's own name
+            found += scanner.data(str(row), f"table {table}")
+    assert "connection" in tables
+    assert found == []
+    assert argument_watch.looks > 10
+    assert argument_watch.findings == set()
