@@ -9,6 +9,7 @@ from typing import Any
 import jwt
 import pytest
 import tableauserverclient as TSC
+
 from sandbox.tableau import (
     ADMIN_PASSWORD,
     ADMIN_USER,
@@ -248,4 +249,3 @@ def test_it_reads_the_data_of_a_view(tsc: TSC.Server, site: Site) -> None:
     tsc.views.populate_csv(view, TSC.CSVRequestOptions(maxage=1))
     assert view.name == "South"
     assert b"".join(view.csv).startswith(b"Region,Amount")
-
