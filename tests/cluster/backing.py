@@ -55,7 +55,7 @@ def fresh_database(password: str) -> Iterator[Database]:
         raise BackingError(
             f"The cluster test needs a PostgreSQL server and a superuser on it; {host}:{port} says: {error}"
             "Start one (pg_ctlcluster, systemctl start postgresql), or set PGHOST, PGPORT, PGUSER and PGPASSWORD."
-        ) from error
+        ) from None
     server.autocommit = True
     database = Database(host, port, f"airflow_test_{secrets.token_hex(4)}", password)
     name = sql.Identifier(database.name)
@@ -94,7 +94,7 @@ def _claim() -> int:
         raise BackingError(
             f"The cluster test needs a Redis server; {REDIS_HOST}:{REDIS_PORT} says: {error}. "
             "Start one (redis-server --daemonize yes), or set REDIS_HOST and REDIS_PORT."
-        ) from error
+        ) from None
     raise BackingError(f"Redis on {REDIS_HOST}:{REDIS_PORT} has no empty database left for the cluster test.")
 
 
