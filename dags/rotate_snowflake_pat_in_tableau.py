@@ -25,7 +25,7 @@ settings = Settings.from_environment()
         "retries": 4,
         "retry_delay": timedelta(seconds=30),
         "retry_policy": RotationRetryPolicy(),
-        "execution_timeout": timedelta(hours=1),
+        "execution_timeout": timedelta(hours=6),
     },
     tags=["snowflake", "tableau", "credentials"],
     doc_md=__doc__,
@@ -69,6 +69,7 @@ def rotate_snowflake_pat_in_tableau() -> None:
         return rotate_tasks.report()
 
     @teardown
+    @task(retries=1)
     def sign_out() -> None:
         """End the Tableau sessions of this run."""
         rotate_tasks.sign_out()

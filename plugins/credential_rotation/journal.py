@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from credential_rotation.rotation.outcomes import Outcome
+from credential_rotation.rotation.outcomes import GREEN, Outcome
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.run_folder import FailureMarks, RunFolder
 
@@ -31,9 +31,12 @@ class Journal:
         self._save()
 
     def left(self) -> list[ConnectionRecord]:
-        """The targets that are not done: with the attempts of earlier tries, but none that failed for good."""
+        """The targets that are not as they should be, with what is known from earlier tries.
+
+        Those that failed for good are among them: a person who clears the task has changed something, perhaps.
+        """
         latest = [self._records.get(target.key, target) for target in self._targets]
-        return [record for record in latest if record.outcome is None or record.retriable]
+        return [record for record in latest if record.outcome not in GREEN]
 
     def records(self) -> list[ConnectionRecord]:
         """The outcomes so far."""

@@ -22,6 +22,10 @@ class ConnectionsFailed(Exception):
     """Connections of this task failed for good; the text names them."""
 
 
+class RunIsRed(Exception):
+    """Not every target was updated; the text says what is wrong."""
+
+
 class ConnectionsUnfinished(Exception):
     """Some connections of this task failed in a way that another try may mend.
 
@@ -33,7 +37,7 @@ class ConnectionsUnfinished(Exception):
         self.retry_after = retry_after
 
 
-_PERMANENT = (ConnectionsFailed, UnusableParams, UnusableCredential, SelectionError)
+_PERMANENT = (ConnectionsFailed, RunIsRed, UnusableParams, UnusableCredential, SelectionError)
 
 
 class RotationRetryPolicy(RetryPolicy):

@@ -6,100 +6,112 @@ The steps themselves are in :mod:`credential_rotation.rotation` and know nothing
 from __future__ import annotations
 
 import logging
-import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from credential_rotation.journal import Journal, read_journals
-from credential_rotation.retry_policy import ConnectionsFailed, ConnectionsUnfinished
+from credential_rotation.retry_policy import ConnectionsFailed, ConnectionsUnfinished, RunIsRed
 from credential_rotation.rotation.approval_question import question
 from credential_rotation.rotation.batches import split
 from credential_rotation.rotation.canary import choose_canaries
 from credential_rotation.rotation.inventory import take_inventory
-from credential_rotation.rotation.outcomes import GREEN, Outcome
+from credential_rotation.rotation.outcomes import GREEN, VALIDATED, Outcome
+from credential_rotation.rotation.params import UnusableParams
 from credential_rotation.rotation.records import ConnectionRecord
-from credential_rotation.rotation.report import Report, settle, total
+from credential_rotation.rotation.report import Report, settle
 from credential_rotation.rotation.selection import SiteInventory, select
 from credential_rotation.rotation.update import BatchResult, update_batch
 from credential_rotation.run_folder import FailureMarks
 from credential_rotation.site_files import read_inventory, write_inventory
 from credential_rotation.tableau.site import TableauSite
-from credential_rotation.task_context import ThisTask, check_connections, credential, this_task
+from credential_rotation.task_context import ThisTask, check_connections, credential
 
 log = logging.getLogger(__name__)
 
 PLAN = "work/plan.json"
 
 
-class RunIsRed(Exception):
-    """Not every target was updated; the text says what is wrong."""
-
-
 def check_params() -> list[str]:
     """Refuse wrong input before anything is asked of Tableau; the Tableau connections to discover."""
-    task = this_task()
-    check_connections(task.params)
+    task = ThisTask()
+    with task.telling_problems():
+        check_connections(task.params)
     return task.params.tableau_conn_ids
 
 
 def discover(tableau_conn_id: str) -> dict[str, Any]:
     """Read every connection of a site, and leave the inventory in a file."""
-    task = this_task()
+    task = ThisTask()
     sites = len(task.params.tableau_conn_ids)
     in_flight = max(1, task.settings.requests_in_flight // sites)
-    with task.tableau(tableau_conn_id, in_flight=in_flight, sharers=sites) as hook:
+    with task.telling_problems(), task.tableau(tableau_conn_id, in_flight=in_flight, sharers=sites) as hook:
         inventory = take_inventory(TableauSite(hook), task.params.content_types, in_flight)
         site = SiteInventory(tableau_conn_id, hook.settings.site, inventory)
     return write_inventory(task.folder, site)
 
 
 def filter_connections() -> list[dict[str, Any]]:
-    """Decide on every connection, and leave the plan in a file; one canary for each credential that has targets."""
-    task = this_task()
+    """Decide on every connection, and leave the plan in a file; for each credential with targets its canary."""
+    task = ThisTask()
+    with task.telling_problems():
+        plan, canaries = _plan(task)
+    task.folder.write(PLAN, plan)
+    for note in plan["notes"]:
+        log.warning("%s", note)
+    return [
+        {
+            "label": f"{candidates[0].title} · {candidates[0].username}",
+            "plan_id": plan["plan_id"],
+            "candidates": [candidate.brief() for candidate in candidates],
+        }
+        for candidates in canaries.values()
+    ]
+
+
+def _plan(task: ThisTask) -> tuple[dict[str, Any], dict[str, list[ConnectionRecord]]]:
     params = task.params
     credentials = [credential(conn_id) for conn_id in params.snowflake_conn_ids]
     sites = [read_inventory(task.folder, conn_id) for conn_id in params.tableau_conn_ids]
     records = select(sites, credentials, params.filters, embed_where_prompting=params.embed_where_prompting)
     targets = [record for record in records if record.is_target]
+    log.info("%d connections, %d of them targets.", len(records), len(targets))
     canaries = choose_canaries(targets, params.validate_on)
     if params.dry_run:
         records = [replace(r, outcome=Outcome.PLANNED) if r.is_target else r for r in records]
-        canaries = []
-    idle = sorted({each.conn_id for each in credentials} - {str(target.snowflake_conn_id) for target in targets})
-    notes = [note for site in sites for note in _notes_of(site)]
-    notes += [f"No connection in Tableau embeds the user of '{conn_id}'." for conn_id in idle]
-    plan_id = uuid.uuid4().hex[:12]
-    task.folder.write(
-        PLAN,
-        {
-            "plan_id": plan_id,
-            "content": sum(len(site.inventory.items) for site in sites),
-            "notes": notes,
-            "records": [record.as_dict() for record in records],
-        },
-    )
-    log.info("%d connections, %d of them targets.", len(records), len(targets))
-    for note in notes:
-        log.warning("%s", note)
-    return [_canary_argument(canary, plan_id) for canary in canaries]
+    idle = [each.conn_id for each in credentials if each.conn_id not in canaries]
+    plan = {
+        # Journals of an earlier plan of this run, before somebody cleared it, must not count for this one.
+        "plan_id": uuid.uuid4().hex[:12],
+        "content": sum(len(site.inventory.items) for site in sites),
+        "notes": [note for site in sites for note in _notes_of(site)]
+        + [f"No connection is a target of '{conn_id}'." for conn_id in idle],
+        "records": [record.as_dict() for record in records],
+    }
+    return plan, {} if params.dry_run else canaries
 
 
 def validate_one(canary: dict[str, Any]) -> dict[str, Any]:
     """Update one connection of a credential, and prove it, before any other is touched."""
     _label(canary["label"])
-    task = this_task()
-    target = replace(ConnectionRecord.from_dict(canary["target"]), canary=True)
-    return _update(task, canary["plan_id"], [target], in_flight=1)
+    task = ThisTask()
+    for number, values in enumerate(canary["candidates"]):
+        target = replace(ConnectionRecord.from_dict(values), canary=True)
+        result = _update(task, canary["plan_id"], [target], journal=f"{task.name}-{number}", in_flight=1)
+        if Outcome.GONE not in result:
+            return result
+        log.info("%s was deleted meanwhile; the next one takes its place.", target.title)
+    raise ConnectionsFailed("Whatever could be validated on was deleted meanwhile. Run again.")
 
 
 def question_for_approval() -> str | None:
     """What a person is asked before the rest is updated; None when the run asks nobody."""
-    task = this_task()
+    task = ThisTask()
     if not task.params.require_approval:
         return None
     plan = task.folder.read(PLAN)
@@ -109,12 +121,12 @@ def question_for_approval() -> str | None:
 
 def plan_updates() -> list[dict[str, Any]]:
     """The rest of each credential that passed, dealt out to mapped tasks."""
-    task = this_task()
+    task = ThisTask()
     plan = task.folder.read(PLAN)
     records = [ConnectionRecord.from_dict(each) for each in plan["records"]]
     _, validated = read_journals(task.folder, plan["plan_id"])
     done = {record.key for record in validated if record.canary}
-    passed = {record.snowflake_conn_id for record in validated if record.canary and record.outcome in GREEN}
+    passed = {record.snowflake_conn_id for record in validated if record.canary and record.outcome in VALIDATED}
     targets = [r for r in records if r.is_target and r.key not in done and r.snowflake_conn_id in passed]
     batches = split(targets, task.params.connections_per_task)
     log.info("%d targets in %d tasks.", len(targets), len(batches))
@@ -133,15 +145,16 @@ def plan_updates() -> list[dict[str, Any]]:
 def update_connections(batch: dict[str, Any]) -> dict[str, Any]:
     """Update the connections of one batch, those that an earlier try has done excepted."""
     _label(batch["label"])
-    task = this_task()
+    task = ThisTask()
     targets = [ConnectionRecord.from_dict(each) for each in batch["targets"]]
     in_flight = task.settings.in_flight_per_task
-    return _update(task, batch["plan_id"], targets, in_flight=in_flight, budget=batch["budget"])
+    plan_id, budget = batch["plan_id"], batch["budget"]
+    return _update(task, plan_id, targets, journal=task.name, in_flight=in_flight, budget=budget)
 
 
 def report() -> dict[str, Any]:
     """Write the report, and make the run red unless every target is as it should be."""
-    task = this_task()
+    task = ThisTask()
     made = _report(task)
     path = task.folder.write("report.json", made.as_dict())
     task.folder.write_text("report.csv", made.as_csv())
@@ -156,7 +169,12 @@ def report() -> dict[str, Any]:
 
 def sign_out() -> None:
     """End the sessions that this run signed in to."""
-    task = this_task()
+    task = ThisTask()
+    try:
+        check_connections(task.params)
+    except UnusableParams:
+        log.info("Nobody signed in: the run was refused.")
+        return
     for conn_id in task.params.tableau_conn_ids:
         with task.tableau(conn_id, in_flight=1, sharers=1) as hook:
             ended = hook.sign_out()
@@ -164,12 +182,18 @@ def sign_out() -> None:
 
 
 def _update(
-    task: ThisTask, plan_id: str, targets: Sequence[ConnectionRecord], *, in_flight: int, budget: int | None = None
+    task: ThisTask,
+    plan_id: str,
+    targets: Sequence[ConnectionRecord],
+    *,
+    journal: str,
+    in_flight: int,
+    budget: int | None = None,
 ) -> dict[str, Any]:
     """Update targets of one credential on one site."""
-    journal = Journal(task.folder, plan_id, f"{task.task_id}-{task.map_index}", targets)
+    kept = Journal(task.folder, plan_id, journal, targets)
     marks = FailureMarks(task.folder, plan_id)
-    left = journal.left()
+    left = kept.left()
     if len(left) < len(targets):
         log.info("%d of %d were done by an earlier try.", len(targets) - len(left), len(targets))
     site = targets[0].tableau_conn_id
@@ -182,12 +206,12 @@ def _update(
                 left,
                 secret,
                 in_flight=in_flight,
-                done=journal.note,
+                done=kept.note,
                 budget_is_spent=lambda: budget is not None and marks.count() > budget,
             )
         finally:
-            journal.close()
-    return _conclude(journal.records(), result)
+            kept.close()
+    return _conclude(kept.records(), result)
 
 
 def _conclude(records: Sequence[ConnectionRecord], result: BatchResult) -> dict[str, Any]:
@@ -208,37 +232,39 @@ def _conclude(records: Sequence[ConnectionRecord], result: BatchResult) -> dict[
 
 def _report(task: ThisTask) -> Report:
     plan = task.folder.read(PLAN)
-    problems: list[str] = []
+    problems = task.problems()
     records: list[ConnectionRecord] = []
     if plan is None:
-        problems.append(
-            "Nothing was written to Tableau: the run failed before it knew what to update. See the log of the first "
-            "task that failed."
-        )
+        problems = problems or ["See the log of the first task that failed."]
+        problems.insert(0, "Nothing was written to Tableau.")
     else:
         started, done = read_journals(task.folder, plan["plan_id"])
-        records = settle(map(ConnectionRecord.from_dict, plan["records"]), done, attempted=started)
-    traffic = [task.folder.read(name) or {} for name in task.folder.names("work/traffic")]
+        planned = map(ConnectionRecord.from_dict, plan["records"])
+        records = settle(planned, done, attempted=started, rejected=_rejection(task))
     return Report(
         run_id=task.run_id,
-        dry_run=task.params.dry_run,
+        dry_run=task.dry_run,
         problems=tuple(problems),
         notes=tuple(plan["notes"]) if plan else (),
         content=plan["content"] if plan else 0,
         records=tuple(records),
-        traffic=total(traffic),
-        seconds=time.time() - task.running_since,
+        traffic=task.traffic(),
+        seconds=task.seconds,
     )
+
+
+def _rejection(task: ThisTask) -> str | None:
+    answer = task.instance.xcom_pull(task_ids="approve", map_indexes=-1)
+    if not answer or ApprovalOperator.APPROVE in answer["chosen_options"]:
+        return None
+    person = answer["responded_by_user"]
+    who = f"by {person['name']}" if person else "since nobody answered in time"
+    return f"not approved ({who}, {answer['responded_at']})"
 
 
 def _notes_of(site: SiteInventory) -> list[str]:
     missing = site.inventory.missing_types
     return [f"{site.tableau_conn_id}: no {kind.words}s were looked at: {why}" for kind, why in missing.items()]
-
-
-def _canary_argument(canary: ConnectionRecord, plan_id: str) -> dict[str, Any]:
-    label = f"{canary.title} · {canary.username}"
-    return {"label": label, "plan_id": plan_id, "target": canary.brief()}
 
 
 def _label(label: str) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import cached_property
 
 from airflow.sdk import BaseHook, Connection, get_current_context
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -19,31 +20,53 @@ from credential_rotation.run_folder import RunFolder
 from credential_rotation.secrets import hide_in_logs
 from credential_rotation.settings import Settings
 from credential_rotation.tableau import settings as tableau_settings
-from credential_rotation.tableau.errors import UnusableSetting
+from credential_rotation.tableau.errors import TableauError, UnusableSetting
 from credential_rotation.tableau.settings import Auth, TableauSettings
 from credential_rotation.tableau.traffic import Traffic
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
 class ThisTask:
     """The task instance that is running."""
 
-    dag_id: str
-    run_id: str
-    task_id: str
-    map_index: int
-    try_number: int
-    running_since: float
-    params: RotationParams
-    settings: Settings
-    folder: RunFolder
+    def __init__(self) -> None:
+        context = get_current_context()
+        self.instance, self._dag_run = context["ti"], context["dag_run"]
+        self._params = context["params"]
+        self.run_id: str = self.instance.run_id
+        self.map_index = self.instance.map_index if self.instance.map_index is not None else -1
+        self.settings = Settings.from_environment()
+        self.folder = RunFolder(self.instance.dag_id, self.run_id)
+
+    @cached_property
+    def params(self) -> RotationParams:
+        """What the run was asked for.
+
+        :raises UnusableParams: when that can't be done
+        """
+        return RotationParams.parse(self._params, self._dag_run.conf)
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether the run was to write nothing, whatever else is wrong with its params."""
+        return bool(self._params.get("dry_run"))
+
+    @property
+    def name(self) -> str:
+        """Tells this task from the others of its run."""
+        return self.instance.task_id + (f"-{self.map_index}" if self.map_index >= 0 else "")
+
+    @property
+    def seconds(self) -> float:
+        """How long the run takes so far."""
+        started = self._dag_run.start_date
+        return time.time() - started.timestamp() if started else 0.0
 
     @property
     def run(self) -> str:
         """Names the run among all runs of all DAGs."""
-        return f"{self.dag_id}/{self.run_id}"
+        return f"{self.instance.dag_id}/{self.run_id}"
 
     @contextmanager
     def tableau(self, conn_id: str, *, in_flight: int, sharers: int) -> Iterator[TableauHook]:
@@ -63,30 +86,31 @@ class ThisTask:
         finally:
             self._leave(hook.traffic)
 
+    @contextmanager
+    def telling_problems(self) -> Iterator[None]:
+        """Leave what goes wrong for the report: where this task fails, nothing else does."""
+        name = f"work/problems/{self.name}.json"
+        try:
+            yield
+        except Exception as problem:
+            known = isinstance(problem, TableauError | ValueError)
+            self.folder.write(name, f"{self.name}: {problem if known else type(problem).__name__}")
+            raise
+        self.folder.remove(name)
+
+    def problems(self) -> list[str]:
+        """What other tasks of the run left."""
+        return [str(self.folder.read(name)) for name in self.folder.names("work/problems")]
+
+    def traffic(self) -> dict[str, int]:
+        """What all tasks of the run asked of Tableau, in all their tries."""
+        counts: Counter[str] = Counter()
+        for name in self.folder.names("work/traffic"):
+            counts.update(self.folder.read(name) or {})
+        return dict(counts)
+
     def _leave(self, traffic: Traffic) -> None:
-        name = f"work/traffic/{self.task_id}-{self.map_index}-{self.try_number}.json"
-        self.folder.write(name, traffic.as_dict())
-
-
-def this_task() -> ThisTask:
-    """Read the context of the running task.
-
-    :raises UnusableParams: when the run was asked for something that can't be done
-    """
-    context = get_current_context()
-    instance, run = context["ti"], context["dag_run"]
-    started = run.start_date.timestamp() if run.start_date else time.time()
-    return ThisTask(
-        dag_id=instance.dag_id,
-        run_id=instance.run_id,
-        task_id=instance.task_id,
-        map_index=instance.map_index if instance.map_index is not None else -1,
-        try_number=instance.try_number,
-        running_since=started,
-        params=RotationParams.parse(context["params"], run.conf),
-        settings=Settings.from_environment(),
-        folder=RunFolder(instance.dag_id, instance.run_id),
-    )
+        self.folder.write(f"work/traffic/{self.name}-{self.instance.try_number}.json", traffic.as_dict())
 
 
 def credential(conn_id: str) -> SnowflakeCredential:

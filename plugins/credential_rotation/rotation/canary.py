@@ -14,9 +14,11 @@ log = logging.getLogger(__name__)
 # Reading an update back shows most for these: virtual connections don't say whether a password is embedded.
 _PREFERRED = (ContentType.DATASOURCE, ContentType.WORKBOOK, ContentType.FLOW, ContentType.VIRTUAL_CONNECTION)
 
+_CANDIDATES = 3
 
-def choose_canaries(targets: Sequence[ConnectionRecord], validate_on: str | None) -> list[ConnectionRecord]:
-    """For each credential that has targets, the one to validate on.
+
+def choose_canaries(targets: Sequence[ConnectionRecord], validate_on: str | None) -> dict[str, list[ConnectionRecord]]:
+    """For each credential that has targets, the one to validate on, and who takes its place if it is deleted meanwhile.
 
     :param validate_on: LUID of a content item or connection that is to be it; for credentials without a target there,
         one is chosen as usual
@@ -30,12 +32,12 @@ def choose_canaries(targets: Sequence[ConnectionRecord], validate_on: str | None
             f"validate_on: {validate_on} is the LUID of no target. A dry run lists the targets; filters and ids narrow "
             "them."
         )
-    chosen = []
+    chosen = {}
     for conn_id, candidates in sorted(by_credential.items()):
-        canary = min(candidates, key=lambda target: _order(target, validate_on))
-        why = "as validate_on asks" if validate_on and _is_at(canary, validate_on) else f"of {len(candidates)} targets"
-        log.info("'%s' is validated on the %s %s (%s).", conn_id, canary.content_type.words, canary.title, why)
-        chosen.append(canary)
+        chosen[conn_id] = sorted(candidates, key=lambda target: _order(target, validate_on))[:_CANDIDATES]
+        first = chosen[conn_id][0]
+        why = "as validate_on asks" if validate_on and _is_at(first, validate_on) else f"of {len(candidates)} targets"
+        log.info("'%s' is validated on the %s %s (%s).", conn_id, first.content_type.words, first.title, why)
     return chosen
 
 

@@ -21,6 +21,9 @@ class Outcome(StrEnum):
 # A run is green when each target ended in one of these. Content that was deleted meanwhile needs no token.
 GREEN = frozenset({Outcome.UPDATED, Outcome.UNCHANGED, Outcome.PLANNED, Outcome.GONE})
 
+# A credential is validated when its canary ended in one of these; one that was deleted proves nothing.
+VALIDATED = frozenset({Outcome.UPDATED, Outcome.UNCHANGED})
+
 
 class Exclusion(StrEnum):
     """Why a connection is no target; the first that applies, in this order."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -127,13 +127,18 @@ _SHOWN_FAILURES = 50
 
 
 def settle(
-    plan: Iterable[ConnectionRecord], done: Iterable[ConnectionRecord], *, attempted: Iterable[str] = ()
+    plan: Iterable[ConnectionRecord],
+    done: Iterable[ConnectionRecord],
+    *,
+    attempted: Iterable[str] = (),
+    rejected: str | None = None,
 ) -> list[ConnectionRecord]:
     """Every connection of the plan with the outcome that it came to.
 
     :param plan: what ``filter_connections`` decided
     :param done: outcomes that the tasks left behind
     :param attempted: keys of targets that were handed to a task, whether or not it said what became of them
+    :param rejected: who did not approve the updates, and when
     """
     outcomes = {record.key: record for record in done}
     started = set(attempted)
@@ -149,7 +154,7 @@ def settle(
         elif record.key in started:
             settled.append(replace(record, outcome=Outcome.FAILED, reason=NO_WORD))
         else:
-            reason = CANARY_FAILED if record.snowflake_conn_id in failed_canaries else NOT_REACHED
+            reason = CANARY_FAILED if record.snowflake_conn_id in failed_canaries else rejected or NOT_REACHED
             settled.append(replace(record, outcome=Outcome.NOT_ATTEMPTED, reason=reason))
     return settled
 
@@ -161,11 +166,3 @@ def _row(record: ConnectionRecord) -> dict[str, Any]:
 
 def _cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-
-
-def total(traffics: Sequence[Mapping[str, int]]) -> dict[str, int]:
-    """The sum of what each task counted."""
-    counter: Counter[str] = Counter()
-    for traffic in traffics:
-        counter.update(traffic)
-    return dict(counter)
