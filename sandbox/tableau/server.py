@@ -27,6 +27,10 @@ from sandbox.tableau.state import TableauState
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
+class ServerStopped(Exception):
+    """The server went down while a request waited."""
+
+
 class TableauServer:
     """A Tableau on a port of this machine: `with TableauServer(state) as server: ... server.url`."""
 
@@ -77,9 +81,9 @@ class TableauServer:
         self.stop()
 
     def wait(self, seconds: float) -> None:
-        """Let time pass for a request, but not when the server stops."""
-        if seconds > 0:
-            self.stopping.wait(seconds)
+        """Let time pass for a request; if the server stops meanwhile, nothing becomes of the request."""
+        if seconds > 0 and self.stopping.wait(seconds):
+            raise ServerStopped
 
 
 class _Listener(ThreadingHTTPServer):
@@ -169,6 +173,8 @@ class _Handler(BaseHTTPRequestHandler):
         started = time.perf_counter()
         try:
             answer, wants_json = self._answer(call, entry)
+        except ServerStopped:
+            answer, wants_json = Answer(cut="reset"), False
         finally:
             entry.seconds = time.perf_counter() - started
             self.tableau.requests.end()

@@ -66,6 +66,6 @@ class BareClient:
 
 def error_code(response: requests.Response) -> str:
     """Tableau's error code in an XML answer."""
-    error = ET.fromstring(response.content).find("{http://tableau.com/api}error")
+    error = ET.fromstring(response.content).find("{http://tableau.com/api}error")  # noqa: S314 - the sandbox's own answer
     assert error is not None, response.text
     return error.attrib["code"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import jwt
 import pytest
-import tableauserverclient as TSC
+import tableauserverclient as TSC  # noqa: N812 - its users all write so
 
 from sandbox.tableau import (
     ADMIN_PASSWORD,
@@ -185,7 +185,7 @@ def test_its_own_quirk_sends_the_authentication_type_and_is_refused(tsc: TSC.Ser
     tsc.datasources.populate_connections(item)
     (connection,) = item.connections
     connection.password, connection.embed_password = "new-secret", True
-    with pytest.raises(TSC.ServerResponseError, match="400039.*\n.*Authentication update is not allowed"):
+    with pytest.raises(TSC.ServerResponseError, match=r"400039.*\n.*Authentication update is not allowed"):
         tsc.datasources.update_connection(item, connection)
 
 
