@@ -33,7 +33,8 @@ from sandbox.tableau.faults import (
     TableauCode,
     Throttle,
 )
-from sandbox.tableau.inventory import build_site, make_large_site
+from sandbox.tableau.inventory import build_site
+from sandbox.tableau.large_site import make_large_site
 from sandbox.tableau.server import TableauServer
 from sandbox.tableau.site import ExpectedTarget, SandboxCredential, Site
 from sandbox.tableau.state import (

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Sequence
 
 from sandbox.tableau.inventory import build_site
+from sandbox.tableau.large_site import make_large_site
 from sandbox.tableau.server import TableauServer
 from sandbox.tableau.state import Latency
 
@@ -15,14 +16,17 @@ from sandbox.tableau.state import Latency
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve a believable site until SIGTERM or Ctrl-C."""
     options = _parser().parse_args(argv)
-    state = build_site(
-        seed=options.seed,
-        data_sources=options.data_sources,
-        workbooks=options.workbooks,
-        flows=options.flows,
-        virtual_connections=options.virtual_connections,
-        content_url=options.site,
-    )
+    if options.large is not None:
+        state = make_large_site(options.large, seed=options.seed, content_url=options.site)
+    else:
+        state = build_site(
+            seed=options.seed,
+            data_sources=options.data_sources,
+            workbooks=options.workbooks,
+            flows=options.flows,
+            virtual_connections=options.virtual_connections,
+            content_url=options.site,
+        )
     state.rest_api_version = options.api_version
     state.strict_queries = options.strict_queries
     state.latency = Latency(
@@ -49,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workbooks", type=int, default=50)
     parser.add_argument("--flows", type=int, default=12)
     parser.add_argument("--virtual-connections", type=int, default=3)
+    parser.add_argument("--large", type=int, metavar="ITEMS", help="a large plain site instead of the believable one")
     parser.add_argument("--api-version", default="3.26", help="newest REST API version (default: %(default)s)")
     parser.add_argument("--read-latency-ms", type=float, default=0)
     parser.add_argument("--write-latency-ms", type=float, default=0)

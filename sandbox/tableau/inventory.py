@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from sandbox.snowflake_accounts import SnowflakeAccounts
 from sandbox.tableau.connections import (
     Connection,
     file_connection,
@@ -20,37 +19,11 @@ from sandbox.tableau.connections import (
     snowflake_connection,
 )
 from sandbox.tableau.content import Content, ContentType, UpdateAnswer
+from sandbox.tableau.inventory_credentials import CREDENTIALS, add_accounts, password_of
 from sandbox.tableau.inventory_words import OWNERS, PROJECTS, SUBJECTS, TAGS, TRICKY_NAMES
 from sandbox.tableau.site import SandboxCredential, Site
 from sandbox.tableau.state import TableauState
 
-OLD_LOCATOR = "xy12345.eu-central-1.snowflakecomputing.com"
-CREDENTIALS = (
-    SandboxCredential(
-        "etl",
-        account="acme-prod",
-        login="TABLEAU_ETL",
-        secret="etl-token-of-last-year",
-        new_secret="etl-token-of-today",
-        tableau_usernames=("jane.doe@acme.example",),  # whose own password was embedded until now
-        server_addresses=(OLD_LOCATOR,),
-    ),
-    SandboxCredential(
-        "bi",
-        account="acme-prod",
-        login="TABLEAU_BI",
-        secret="bi-token-of-last-year",
-        new_secret="bi-token-of-today",
-        server_addresses=(OLD_LOCATOR,),
-    ),
-    SandboxCredential(
-        "marketing",
-        account="acme-emea",
-        login="Marketing_Reader",
-        secret="marketing-token-of-last-year",
-        new_secret="marketing-token-of-today",
-    ),
-)
 # What answers leave out now and then; never what tells a target from another connection.
 SOMETIMES_ABSENT = ("embedPassword", "authenticationType", "serverPort", "queryTaggingEnabled")
 WAYS_TO_SAY_PASSWORD = (None, None, "username-password", "Username Password", "auth-user-pass")
@@ -78,7 +51,7 @@ def build_site(
     """
     state = TableauState(seed=seed)
     site = state.add_site(content_url)
-    _add_accounts(state.accounts)
+    add_accounts(state.accounts)
     site.credentials = {credential.name: credential for credential in CREDENTIALS}
     builder = _Builder(site, Random(f"inventory {seed}"))
     for number in range(data_sources):
@@ -90,40 +63,6 @@ def build_site(
     for number in range(virtual_connections):
         builder.add_virtual_connection(number)
     return state
-
-
-def make_large_site(items: int = 8000, *, targets_every: int = 4, seed: int = 7) -> TableauState:
-    """A Tableau with many small items, half data sources and half workbooks: every so many'th is a target of `etl`."""
-    state = TableauState(seed=seed)
-    site = state.add_site("acme")
-    _add_accounts(state.accounts)
-    credential = CREDENTIALS[0]
-    site.credentials = {credential.name: credential}
-    for number in range(items):
-        if number % targets_every == 0:
-            connection = snowflake_connection(credential.login, credential.secret, target_of=credential.name)
-        else:
-            connection = other_database_connection("postgres")
-        add = site.add_datasource if number % 2 == 0 else site.add_workbook
-        project = f"{PROJECTS[number % len(PROJECTS)]}"
-        add(f"Item {number:05}", project=project, owner=OWNERS[number % len(OWNERS)], connections=[connection])
-    return state
-
-
-def _add_accounts(accounts: SnowflakeAccounts) -> None:
-    accounts.add_account("acme-prod", OLD_LOCATOR)
-    accounts.add_account("acme-emea")
-    accounts.add_account("partner-org").add_user("TABLEAU_ETL", ["partner-token"])
-    for credential in CREDENTIALS:
-        account = accounts.accounts[credential.account]
-        account.add_user(credential.login, [credential.secret, credential.new_secret])
-        for person in credential.tableau_usernames:
-            account.add_user(person, [_password_of(person)])
-    accounts.accounts["acme-prod"].add_user("ANALYST_7", ["analyst-token"])
-
-
-def _password_of(person: str) -> str:
-    return f"password of {person}"
 
 
 class _Builder:
@@ -221,7 +160,7 @@ class _Builder:
         credential = CREDENTIALS[number % len(CREDENTIALS)]
         user, secret = self.random.choice(
             [(credential.login, credential.secret)] * 4
-            + [(person, _password_of(person)) for person in credential.tableau_usernames]
+            + [(person, password_of(person)) for person in credential.tableau_usernames]
         )
         # a few connections call themselves what holds the extract; the address tells what is below
         type_ = self.random.choices(("snowflake", "hyper", "dataengine"), (90, 5, 5))[0]

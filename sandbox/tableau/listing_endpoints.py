@@ -7,6 +7,7 @@ from sandbox.tableau.answers import Answer, Element, listing
 from sandbox.tableau.call import Call
 from sandbox.tableau.clock import iso
 from sandbox.tableau.content import Content, ContentType
+from sandbox.tableau.errors import forbidden
 from sandbox.tableau.paging import page
 
 
@@ -40,7 +41,9 @@ def get_content(call: Call) -> Answer:
 
 
 def list_users(call: Call) -> Answer:
-    """The users of the site."""
+    """The users of the site; for administrators alone, as in the real one."""
+    if not call.live.user.is_admin:
+        raise forbidden()
     pagination, shown = page(filters.select(call.site.users, call.query, filters.USER_FIELDS), call.query)
     users = [
         Element(
@@ -82,7 +85,8 @@ def content_element(content: Content, *, all_fields: bool = False) -> Element:
     attributes |= {"createdAt": iso(content.created_at), "updatedAt": iso(content.updated_at)}
     children = [
         Element("project", {"id": content.project.id, "name": content.project.name}),
-        Element("owner", {"id": content.owner.id}),
+        # TSC's *_all_fields assets name the owner, the others do not
+        Element("owner", {"id": content.owner.id, "name": content.owner.name if all_fields else None}),
         listing("tags", [Element("tag", {"label": tag}) for tag in content.tags]),
     ]
     return Element(kind.element, attributes, children)

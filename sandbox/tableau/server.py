@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -19,7 +20,7 @@ from sandbox.tableau import control, dispatch
 from sandbox.tableau.answers import JSON_TYPE, XML_TYPE, Answer, as_json, as_xml
 from sandbox.tableau.call import Call
 from sandbox.tableau.errors import TableauError
-from sandbox.tableau.faults import Faults
+from sandbox.tableau.fault_scripts import Faults
 from sandbox.tableau.request_log import LoggedRequest, RequestLog
 from sandbox.tableau.routes import version_tuple
 from sandbox.tableau.state import TableauState
@@ -34,8 +35,16 @@ class ServerStopped(Exception):
 class TableauServer:
     """A Tableau on a port of this machine: `with TableauServer(state) as server: ... server.url`."""
 
-    def __init__(self, state: TableauState | None = None, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        state: TableauState | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.state = state or TableauState()
+        self.tls = tls
         self.host = host
         self.port = port
         self.requests = RequestLog()
@@ -46,7 +55,7 @@ class TableauServer:
     @property
     def url(self) -> str:
         """Where it listens, such as http://127.0.0.1:43211."""
-        return f"http://{self.host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
 
     @property
     def faults(self) -> Faults:
@@ -96,6 +105,9 @@ class _Listener(ThreadingHTTPServer):
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
         super().__init__(address, _Handler)
+        if tableau.tls is not None:
+            # the handshake is left to the first read, in the connection's own thread
+            self.socket = tableau.tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
 
     def server_bind(self) -> None:
         """Bind without HTTPServer's look-up of the host's full name, which can take seconds."""

@@ -9,7 +9,7 @@ from random import Random
 from sandbox.snowflake_accounts import SnowflakeAccounts, SnowflakeTruth
 from sandbox.tableau.clock import Clock
 from sandbox.tableau.content import User
-from sandbox.tableau.faults import Faults
+from sandbox.tableau.fault_scripts import Faults
 from sandbox.tableau.jobs import Job
 from sandbox.tableau.sessions import Sessions
 from sandbox.tableau.site import ExpectedTarget, Site
@@ -75,6 +75,7 @@ class TableauState:
     # Unknown in the real one: what a view or query answers when the database refuses the embedded secret.
     view_failure: tuple[int, str] = (500, "500000")
     query_failure: tuple[int, str] = (500, "500000")
+    vizql_enabled: bool = True  # off: 403157, as on sites without VizQL Data Service
     snowflake: SnowflakeTruth = field(default_factory=SnowflakeAccounts)
     sites: list[Site] = field(default_factory=list)
     passwords: dict[str, str] = field(default_factory=dict)  # user name -> password

@@ -15,8 +15,9 @@ from sandbox.tableau.errors import TableauError, forbidden, not_found
 FIELDS = ("Region", "Amount")
 
 
-def simple_request(call: Call) -> Answer:  # noqa: ARG001 - an endpoint like the others
+def simple_request(call: Call) -> Answer:
     """The health check."""
+    _refuse_if_off(call)
     return _answer("ok")
 
 
@@ -66,7 +67,13 @@ def error_answer(call: Call, error: TableauError) -> Answer:
     return Answer(error.status, body=json.dumps(body).encode(), content_type=JSON_TYPE)
 
 
+def _refuse_if_off(call: Call) -> None:
+    if not call.state.vizql_enabled:
+        raise TableauError("403157", "Feature disabled: VizQL Data Service.")
+
+
 def _request(call: Call) -> dict[str, Any]:
+    _refuse_if_off(call)
     try:
         request = json.loads(call.body)
     except ValueError as error:

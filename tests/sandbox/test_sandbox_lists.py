@@ -147,3 +147,17 @@ def test_query_tagging_is_shown_to_administrators_alone(client: BareClient, site
     assert b"queryTaggingEnabled" in client.get(path).content
     client.sign_in({"name": "Ann", "password": "pw"})
     assert b"queryTaggingEnabled" not in client.get(path).content
+
+
+def test_users_are_listed_for_administrators_alone(client: BareClient, site: Site, state: TableauState) -> None:
+    state.add_sign_in(site, "Ann", "pw")
+    (first, *_) = client.get_json("users", filter="name:eq:Ann")["users"]["user"]
+    assert (first["name"], first["siteRole"]) == ("Ann", "Creator")
+    client.sign_in({"name": "Ann", "password": "pw"})
+    assert client.get("users").status_code == 403
+
+
+def test_all_fields_name_the_owner_and_the_server(client: BareClient, site: Site) -> None:
+    site.add_datasource(owner="Ann", connections=[snowflake_connection()])
+    (item,) = client.get_json("datasources", fields="_all_")["datasources"]["datasource"]
+    assert (item["owner"]["name"], item["serverName"]) == ("Ann", "acme-prod.snowflakecomputing.com")

@@ -187,6 +187,11 @@ def test_queries_have_errors_of_their_own(client: BareClient, live: Content) -> 
     assert client.send("POST", url, json=body).json()["errorCode"] == "401000"
 
 
+def test_the_service_can_be_off(client: BareClient, live: Content) -> None:
+    client.server.state.vizql_enabled = False
+    assert _query(client, live).json()["errorCode"] == "403157"
+
+
 def test_the_health_check_and_the_metadata_answer(client: BareClient, live: Content) -> None:
     base = "/api/v1/vizql-data-service"
     assert client.send("GET", f"{base}/simple-request").json() == "ok"
