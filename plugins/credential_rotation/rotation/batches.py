@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from credential_rotation.rotation.records import ConnectionRecord
 
 # Airflow spends about a second on each mapped task: one connection per task is the clearest, and cheap up to here.
-MOST_SINGLE_TASKS = 100
+MOST_SINGLE_TASKS = 120
 # ... and past it, this many tasks keep all parallel slots busy and still show where a run is.
 TASKS_WHEN_BATCHED = 48
 # Airflow refuses to map over more (core.max_map_length), by failing the task before.
