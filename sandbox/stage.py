@@ -85,7 +85,7 @@ def script_faults(tableau: TableauServer) -> None:
     targets = [target for target in tableau.state.site.expected_targets() if target.content_type == "workbook"]
     scripts: list[list[Fault]] = [
         [ServerError(500)] * 4,  # as often as there are quick tries
-        [Throttle(retry_after="25")],  # longer than a worker should sleep
+        [Throttle(retry_after="21")],  # longer than a worker should sleep
         [Throttle(retry_after="1")],
         [HtmlPage(503)],
         [SessionLost()],
