@@ -102,6 +102,8 @@ def find_exchange(call: Call, wait: Callable[[float], None], *, below_api: bool)
         raise TableauError("404000", "The requested resource does not exist.")
     route, parameters = found
     call.operation, call.parameters = route.operation, parameters
+    if route.vizql:
+        call.parameters = parameters | vizql_endpoints.named_in_body(call.body)
     return Exchange(call, route, wait)
 
 

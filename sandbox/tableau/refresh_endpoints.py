@@ -29,7 +29,7 @@ def refresh(call: Call) -> Answer:
         raise TableauError("409093", "Job for 'extract' is already queued. Not queuing a duplicate.")
     job = Job(call.site.luid(), content, state.clock.now())
     state.jobs[job.id] = job
-    return Answer(202, [_job_element(job)])
+    return Answer(202, [_job_element(call.state, job)])
 
 
 def get_job(call: Call) -> Answer:
@@ -37,7 +37,7 @@ def get_job(call: Call) -> Answer:
     job = _job(call)
     job.polls += 1
     _progress(call.state, job)
-    return Answer(elements=[_job_element(job)])
+    return Answer(elements=[_job_element(call.state, job)])
 
 
 def cancel_job(call: Call) -> Answer:
@@ -80,7 +80,7 @@ def _complete(state: TableauState, job: Job, finish_code: int, notes: str) -> No
     job.completed_at, job.finish_code, job.notes = state.clock.now(), finish_code, notes
 
 
-def _job_element(job: Job) -> Element:
+def _job_element(state: TableauState, job: Job) -> Element:
     done = job.completed_at is not None
     content = job.content
     details = [Element(content.content_type.element, {"id": content.id, "name": content.name})]
@@ -96,7 +96,7 @@ def _job_element(job: Job) -> Element:
             "createdAt": iso(job.created_at),
             "startedAt": iso(job.created_at) if job.polls else None,
             "completedAt": iso(job.completed_at) if job.completed_at else None,
-            "finishCode": job.finish_code,  # absent until then; the real one may say -1 or 0 before completion
+            "finishCode": job.finish_code if done else state.unfinished_finish_code,
         },
         [Element("extractRefreshJob", children=details)],
     )

@@ -54,7 +54,7 @@ class Site:
     credentials: dict[str, SandboxCredential] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._by_id: dict[str, Content] = {}
+        self._index: dict[str, Content] = {}
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -64,13 +64,12 @@ class Site:
 
     def content(self, id_or_name: str) -> Content:
         """The content with this LUID or this name; KeyError if there is none."""
-        found = self._by_id.get(id_or_name)
-        if found is not None:
-            return found
-        for content in self.contents:
-            if id_or_name in {content.id, content.name}:
-                return content
-        raise KeyError(id_or_name)
+        if len(self._index) != len(self.contents):  # tests append to the list and remove from it as they like
+            self._index = {content.id: content for content in self.contents}
+        found = self._index.get(id_or_name) or next((each for each in self.contents if each.name == id_or_name), None)
+        if found is None:
+            raise KeyError(id_or_name)
+        return found
 
     def connections(self) -> Iterator[tuple[Content, Connection]]:
         """Every connection of the site with the content that holds it."""
@@ -202,7 +201,6 @@ class Site:
     def remove(self, content: Content) -> None:
         """Delete content, as a person would between our listing and our update."""
         self.contents.remove(content)
-        self._by_id.pop(content.id, None)
 
     def republish(self, content: Content, password: str, *, user: str | None = None) -> None:
         """Publish again from a desktop: every password connection holds what the author typed there."""
@@ -236,5 +234,4 @@ class Site:
         for connection in connections:
             self.add_connection(content, connection)
         self.contents.append(content)
-        self._by_id[content.id] = content
         return content

@@ -70,6 +70,7 @@ class TableauState:
     jwt_max_minutes: float = 10
     job_polls: int = 2  # the poll at which a job is found complete
     job_seconds: float = 0.0  # and the time it takes at least, on the sandbox's clock
+    unfinished_finish_code: int | None = None  # what a job says before its end: nothing, -1 or 0 have all been seen
     cache_minutes: float = 60  # how long a view's data is served from the cache when maxAge is not given
     virtual_connection_shape: str = "connectionId"  # or "id": TSC's two assets disagree
     # Unknown in the real one: what a view or query answers when the database refuses the embedded secret.

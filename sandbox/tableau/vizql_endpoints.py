@@ -67,6 +67,18 @@ def error_answer(call: Call, error: TableauError) -> Answer:
     return Answer(error.status, body=json.dumps(body).encode(), content_type=JSON_TYPE)
 
 
+def named_in_body(body: bytes) -> dict[str, str]:
+    """The data source that a request is about, as a path would name it: so that scripts and counts can, too."""
+    try:
+        return {
+            "content_type": ContentType.DATASOURCE.value,
+            "content_id": json.loads(body)["datasource"]["datasourceLuid"],
+        }
+    except (ValueError, TypeError, KeyError):
+        return {}
+    return {"content_type": ContentType.DATASOURCE.value, "content_id": str(luid)}
+
+
 def _refuse_if_off(call: Call) -> None:
     if not call.state.vizql_enabled:
         raise TableauError("403157", "Feature disabled: VizQL Data Service.")
@@ -88,7 +100,6 @@ def _request(call: Call) -> dict[str, Any]:
 
 def _datasource(call: Call, request: dict[str, Any]) -> Content:
     luid = str(request["datasource"].get("datasourceLuid", ""))
-    call.parameters["content_id"] = luid  # so that scripts and counts can name it
     try:
         content = call.site.content(luid)
     except KeyError as error:

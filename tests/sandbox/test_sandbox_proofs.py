@@ -12,6 +12,7 @@ from sandbox.tableau import (
     Content,
     JobOutcome,
     Site,
+    TableauCode,
     TableauState,
     oauth_connection,
     postgres_connection,
@@ -108,6 +109,15 @@ def test_the_first_look_at_a_job_finds_it_under_way(client: BareClient, extract:
     assert "completedAt" in client.get_json(path)["job"]
 
 
+@pytest.mark.parametrize("code", [0, -1])
+def test_a_job_may_have_a_finish_code_before_its_end(client: BareClient, extract: Content, code: int) -> None:
+    client.server.state.unfinished_finish_code = code
+    extract.job_outcome = JobOutcome.FAILS
+    client.post(f"datasources/{extract.id}/refresh")
+    path = f"jobs/{next(iter(client.server.state.jobs))}"
+    assert [client.get_json(path)["job"]["finishCode"] for _ in range(2)] == [code, 1]
+
+
 def test_a_job_can_take_its_time_on_the_clock(client: BareClient, extract: Content, state: TableauState) -> None:
     state.job_seconds = 600
     assert "completedAt" not in _refresh(client, extract)
@@ -173,6 +183,14 @@ def test_a_query_with_credentials_of_its_own_is_refused_and_counted(client: Bare
     own = [{"connectionUsername": "U", "connectionPassword": "p"}]
     assert _query(client, live, connections=own).json()["errorCode"] == "400803"
     assert client.server.state.credentials_seen_in_queries == 1
+
+
+def test_a_fault_may_be_for_queries_of_one_data_source(client: BareClient, site: Site, live: Content) -> None:
+    other = site.add_datasource("Other", connections=[snowflake_connection()])
+    client.server.faults.script("query_datasource", TableauCode("403800", "no"), where={"content_id": other.id})
+    assert _query(client, live).status_code == 200
+    assert _query(client, other).status_code == 403
+    assert client.server.requests.count("query_datasource", content_id=other.id) == 1
 
 
 def test_queries_have_errors_of_their_own(client: BareClient, live: Content) -> None:
