@@ -70,10 +70,7 @@ def error_answer(call: Call, error: TableauError) -> Answer:
 def named_in_body(body: bytes) -> dict[str, str]:
     """The data source that a request is about, as a path would name it: so that scripts and counts can, too."""
     try:
-        return {
-            "content_type": ContentType.DATASOURCE.value,
-            "content_id": json.loads(body)["datasource"]["datasourceLuid"],
-        }
+        luid = json.loads(body)["datasource"]["datasourceLuid"]
     except (ValueError, TypeError, KeyError):
         return {}
     return {"content_type": ContentType.DATASOURCE.value, "content_id": str(luid)}
