@@ -1,0 +1,109 @@
+"""Reading a Snowflake credential: what it is for, and what can be wrong with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from credential_rotation.rotation import credentials
+from credential_rotation.rotation.credentials import UnusableCredential
+from tests.builders import snowflake_airflow_connection, snowflake_credential
+
+SECRET = "pat-that-nobody-may-read"
+
+
+def test_a_credential_is_for_the_addresses_of_its_account() -> None:
+    credential = snowflake_credential(account="acme-prod")
+    assert credential.is_for_account("https://ACME-prod.snowflakecomputing.com.:443/")
+    assert credential.is_for_account("acme-prod.privatelink.snowflakecomputing.com")
+    assert not credential.is_for_account("acme-test.snowflakecomputing.com")
+
+
+def test_a_credential_is_for_its_login_whatever_the_case() -> None:
+    credential = snowflake_credential(login=" Etl_User ")
+    assert credential.login == "Etl_User"
+    assert credential.is_for_user("ETL_USER")
+    assert credential.is_for_user(" etl_user ")
+    assert not credential.is_for_user("ETL_USER_2")
+    assert not credential.is_for_user("ETL")
+
+
+def test_tableau_usernames_are_replaced_too_and_the_login_always_is() -> None:
+    credential = snowflake_credential(tableau_usernames=["Jane.Doe@acme.example", " straße "])
+    assert credential.is_for_user("jane.doe@ACME.example")
+    assert credential.is_for_user("STRASSE")
+    assert credential.is_for_user("ETL_USER")
+
+
+def test_server_addresses_are_further_addresses_of_the_account() -> None:
+    credential = snowflake_credential(server_addresses=["https://XY12345.eu-central-1.snowflakecomputing.com/"])
+    assert credential.is_for_account("xy12345.eu-central-1.snowflakecomputing.com:443")
+    assert credential.is_for_account("acme-prod.snowflakecomputing.com")
+
+
+def test_an_alias_of_ones_own_domain_can_be_a_server_address() -> None:
+    credential = snowflake_credential(account="", server_addresses=["snowflake.acme.internal"])
+    assert credential.is_for_account("SNOWFLAKE.acme.internal")
+
+
+def test_a_host_of_snowflake_is_an_address_with_its_privatelink_form() -> None:
+    credential = snowflake_credential(account="", host="acme-prod.snowflakecomputing.com")
+    assert credential.is_for_account("acme-prod.privatelink.snowflakecomputing.com")
+
+
+def test_a_host_that_is_no_address_of_snowflake_is_only_where_snowflake_is_reached() -> None:
+    credential = snowflake_credential(host="proxy.acme.internal")
+    assert not credential.is_for_account("proxy.acme.internal")
+
+
+def test_a_region_belongs_to_a_locator() -> None:
+    credential = snowflake_credential(account="xy12345", region="eu-central-1")
+    assert credential.is_for_account("xy12345.eu-central-1.snowflakecomputing.com")
+
+
+def test_a_token_is_kept_byte_for_byte() -> None:
+    token = " \"&<>'\\ ü🚀 "
+    assert snowflake_credential(token=token).token == token
+
+
+def test_a_token_is_not_in_the_text_of_a_credential() -> None:
+    assert SECRET not in repr(snowflake_credential(token=SECRET))
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"login": None}, "login is empty"),
+        ({"login": "  "}, "login is empty"),
+        ({"password": None}, "password is empty"),
+        ({"password": ""}, "password is empty"),
+        ({"password": SECRET + "\x00"}, "U+0000"),
+        ({"password": SECRET + "\x1b[0m"}, "U+001B"),
+        ({"extra": None}, "neither 'account' nor"),
+        ({"extra": {}}, "neither 'account' nor"),
+        ({"extra": {"account": "  "}}, "neither 'account' nor"),
+        ({"extra": {"host": "proxy.acme.internal"}}, "neither 'account' nor"),
+        ({"extra": "{not json"}, "extra is no JSON object"),
+        ({"extra": '["account"]'}, "extra is no JSON object"),
+        ({"extra": {"account": 4711}}, "extra 'account' must be a text"),
+        ({"extra": {"account": "a", "region": ["eu"]}}, "extra 'region' must be a text"),
+        ({"extra": {"account": "a", "host": {}, "x": 1, "tableau_usernames": "jane"}}, "must be a list of texts"),
+        ({"extra": {"account": "a", "tableau_usernames": ["jane", 7]}}, "'tableau_usernames' must be a list of texts"),
+        ({"extra": {"account": "a", "tableau_usernames": [" "]}}, "'tableau_usernames' must be a list of texts"),
+        ({"extra": {"account": "a", "server_addresses": "b"}}, "'server_addresses' must be a list of texts"),
+        ({"extra": {"account": "a", "server_addresses": [""]}}, "'server_addresses' must be a list of texts"),
+    ],
+)
+def test_a_complaint_names_the_connection_and_the_field_and_no_secret(fields: dict[str, Any], complaint: str) -> None:
+    conn = snowflake_airflow_connection("snowflake_etl", **{"password": SECRET, **fields})
+    with pytest.raises(UnusableCredential) as raised:
+        credentials.from_airflow_connection(conn)
+    assert complaint in str(raised.value)
+    assert "'snowflake_etl'" in str(raised.value)
+    assert SECRET not in str(raised.value)
+
+
+def test_what_a_newer_version_may_put_into_the_extra_does_no_harm() -> None:
+    credential = snowflake_credential(previous_password="old", token_name="T", role="R", warehouse="W", port=443)
+    assert credential.is_for_account("acme-prod.snowflakecomputing.com")
