@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -31,7 +32,7 @@ class Filters:
             and not _any_is(self.exclude_projects, content.project)
             and (not self.owners or _any_is(self.owners, content.owner))
             and (not self.tags or any(_any_is(self.tags, tag) for tag in content.tags))
-            and (not self.content_name or fnmatchcase(content.name.casefold(), self.content_name.casefold()))
+            and (not self.content_name or fnmatchcase(_folded(content.name), _pattern(self.content_name)))
         )
 
     def _takes_id(self, *ids: str) -> bool:
@@ -39,4 +40,14 @@ class Filters:
 
 
 def _any_is(wanted: Collection[str], name: str) -> bool:
-    return name.casefold() in {each.casefold() for each in wanted}
+    return _folded(name) in {_folded(each) for each in wanted}
+
+
+def _folded(name: str) -> str:
+    # An accent may be a character of its own or not, depending on where a name was typed; both look the same.
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _pattern(glob: str) -> str:
+    # "[Draft] Forecast" is a name that people give, and a set of characters to fnmatch.
+    return _folded(glob).replace("[", "[[]")
