@@ -93,7 +93,7 @@ def rotation(cluster: Cluster, site: Site) -> Rotation:
     before = take_snapshot(site)
     api.unpause(stage.DAG_ID)
     api.trigger(stage.DAG_ID, stage.conf(site.credentials.values()), RUN_ID)
-    end = api.wait_for_run(stage.DAG_ID, RUN_ID, timeout=120)
+    end = api.wait_for_run(stage.DAG_ID, RUN_ID, timeout=180)
     report = json.loads((cluster.home / "reports" / stage.DAG_ID / RUN_ID / "report.json").read_text())
     look_at_the_sandbox(cluster, site)
     problems = [*judge(before, site, site.credentials).differences]
