@@ -181,12 +181,12 @@ class _Reader:
         if parts.username is not None or parts.password is not None:
             raise self.wrong("host", "holds a user or password; these belong in login and password")
         name = parts.hostname or ""
-        if not name or any(char.isspace() for char in url) or parts.query or parts.fragment:
-            raise self.wrong("host", "is no valid address; it must look like 10ax.online.tableau.com")
-        if parts.path.strip("/").startswith("api"):
-            raise self.wrong("host", "must be the address of Tableau itself, without /api/…")
         if "#" in host or "/site/" in parts.path:
             raise self.wrong("host", "must not hold the site; that belongs in extra 'site'")
+        if not name or any(char.isspace() for char in url) or parts.query:
+            raise self.wrong("host", "is no valid address; it must look like 10ax.online.tableau.com")
+        if "api" in parts.path.split("/"):
+            raise self.wrong("host", "must be the address of Tableau itself, without /api/…")
         if parts.scheme == "http" and not is_loopback(name) and self.extra.get("allow_http") is not True:
             raise self.wrong(
                 "schema",
