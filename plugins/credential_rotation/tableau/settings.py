@@ -193,6 +193,8 @@ class _Reader:
                 f"is http: secrets would go to {name} unencrypted. Use https, or set extra 'allow_http' to true",
             )
         port = port or self.conn.port
+        if port and not 0 < port <= 65535:
+            raise self.wrong("port", "must be from 1 to 65535")
         netloc = f"[{name}]" if ":" in name else name
         if port and port != {"http": 80, "https": 443}[parts.scheme]:
             netloc = f"{netloc}:{port}"
