@@ -187,7 +187,9 @@ class _Reader:
             raise self.wrong("host", "is no valid address; it must look like 10ax.online.tableau.com")
         if "api" in parts.path.split("/"):
             raise self.wrong("host", "must be the address of Tableau itself, without /api/…")
-        if parts.scheme == "http" and not is_loopback(name) and self.extra.get("allow_http") is not True:
+        # A text where the Airflow connection is a URL: there each value is one.
+        allowed = str(self.extra.get("allow_http")).lower() == "true"
+        if parts.scheme == "http" and not is_loopback(name) and not allowed:
             raise self.wrong(
                 "schema",
                 f"is http: secrets would go to {name} unencrypted. Use https, or set extra 'allow_http' to true",
