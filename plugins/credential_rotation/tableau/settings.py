@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from credential_rotation.tableau.errors import UnusableSetting
 from credential_rotation.tableau.versions import ApiVersion
+from credential_rotation.tableau.xml import first_char_not_in_xml
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -96,6 +97,9 @@ def from_airflow_connection(conn: Connection) -> TableauSettings:
         raise reader.wrong("login", f"is empty; it must be {_LOGIN_MEANS[auth]}")
     if not secret:
         raise reader.wrong("password", f"is empty; it must be {_PASSWORD_MEANS[auth]}")
+    for field_name, value in (("login", login), ("password", secret)):
+        if char := first_char_not_in_xml(value):
+            raise reader.wrong(field_name, f"holds the character U+{ord(char):04X}, which can't be sent to Tableau")
     return TableauSettings(
         conn_id=conn.conn_id,
         base_url=reader.base_url(),
