@@ -18,6 +18,9 @@ from credential_rotation.tableau import xml
 from credential_rotation.tableau.answers import refusal
 from credential_rotation.tableau.errors import (
     BadAnswer,
+    NotAllowed,
+    NotFound,
+    RequestRefused,
     SessionEnded,
     SessionKeepsEnding,
     SignInRefused,
@@ -37,6 +40,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
 
 _MOST_RENEWALS = 3
+# What else can refuse a sign-in. Let through, a 404 here would be taken for an item that is gone, since any request may
+# be the one that signs in again.
+_REFUSALS = (SignInRefused, SessionEnded, NotAllowed, NotFound, RequestRefused)
 
 
 class TableauHook(HttpHook):
@@ -225,18 +231,17 @@ class TableauHook(HttpHook):
         body = xml.request(credentials_with_site(self.settings))
         try:
             root = self._transport.send("POST", f"/api/{version}/auth/signin", body=body)
-        except SignInRefused as error:
+        except _REFUSALS as error:
             raise SignInRefused(self._why_sign_in_is_refused(error), status=error.status, code=error.code) from None
         session = self._read_session(root, version)
         self.log.info("Signed in to Tableau (connection '%s', REST API %s).", self.tableau_conn_id, version)
         return session
 
     def _server_version(self) -> ApiVersion:
-        root = self._transport.send("GET", f"/api/{SERVER_INFO}/serverinfo")
-        text = root.findtext("serverInfo/restApiVersion", "") if root is not None else ""
         try:
-            return ApiVersion.parse(text)
-        except ValueError:
+            root = self._transport.send("GET", f"/api/{SERVER_INFO}/serverinfo")
+            return ApiVersion.parse(root.findtext("serverInfo/restApiVersion", "") if root is not None else "")
+        except (ValueError, *_REFUSALS):
             raise BadAnswer(
                 f"{self.base_url} does not say which REST API version it speaks; set extra 'api_version' of the "
                 f"Airflow connection '{self.tableau_conn_id}'."
@@ -258,7 +263,7 @@ class TableauHook(HttpHook):
             signed_in_by=self._run,
         )
 
-    def _why_sign_in_is_refused(self, error: SignInRefused) -> str:
+    def _why_sign_in_is_refused(self, error: TableauError) -> str:
         said = ": ".join(part for part in (error.summary, error.detail) if part) or "no reason given"
         check = {
             Auth.PASSWORD: "login and password; under multi-factor authentication only a Tableau PAT or a JWT works",
@@ -266,7 +271,7 @@ class TableauHook(HttpHook):
             Auth.JWT: "login (the user), client_id, secret_id and password (the secret value); the app must be enabled",
         }[self.settings.auth]
         return (
-            f"Tableau refuses to sign in ({error.code}: {said}). Check the Airflow connection "
+            f"Tableau refuses to sign in ({error.code or error.status}: {said}). Check the Airflow connection "
             f"'{self.tableau_conn_id}': {check}; and the site, which is '{self.settings.site}'."
         )
 
