@@ -42,7 +42,7 @@ def main_demo(argv: Sequence[str] | None = None) -> int:
     """Rotate everything once, and look; 0 only when the run is green and Tableau holds what it should."""
     parser = _parser("demo", "Rotate every credential of a sandbox Tableau on a real local Airflow, and look.")
     options = parser.parse_args(argv)
-    return _guarded(options, _demo)
+    return _guarded(options, _demo, when_interrupted=130)
 
 
 def main_ui(argv: Sequence[str] | None = None) -> int:
@@ -50,7 +50,7 @@ def main_ui(argv: Sequence[str] | None = None) -> int:
     parser = _parser("ui", "Leave the local Airflow and the sandbox Tableau up, to try things by hand.")
     parser.add_argument("--run", action="store_true", help="rotate everything once first, as the demo does")
     options = parser.parse_args(argv)
-    return _guarded(options, _ui)
+    return _guarded(options, _ui, when_interrupted=0)  # Ctrl-C is how it ends
 
 
 def _demo(options: argparse.Namespace, console: Console) -> int:
@@ -80,7 +80,7 @@ def _running(options: argparse.Namespace, console: Console) -> Iterator[Demo]:
         if options.faults:
             stage.script_faults(tableau)
         site = tableau.state.site
-        console.print(_describe(tableau, site), highlight=False, soft_wrap=True)
+        console.print(_describe(tableau, site), soft_wrap=True)
         console.print("Starting Airflow ...")
         airflow = LocalAirflow(
             options.home,
@@ -107,7 +107,7 @@ def _rotate_and_look(demo: Demo) -> bool:
     path = demo.airflow.home / "credential_rotation" / stage.DAG_ID / run_id / "report.json"
     report = read_report(path)
     print_report(demo.console, report)
-    demo.console.print(f"\nThe report: {path}", highlight=False, soft_wrap=True)
+    demo.console.print(f"\nThe report: {path}", soft_wrap=True)
     verdict = judge(demo.before, site, site.credentials)
     contradictions = compare_with_report(site, site.credentials, report)
     print_verdict(demo.console, verdict, contradictions)
@@ -133,18 +133,19 @@ def _describe(tableau: TableauServer, site: Site) -> str:
 
 
 def _print_invitation(demo: Demo) -> None:
-    airflow, console = demo.airflow, demo.console
-    console.print(
-        f"\nAirflow: {airflow.url}   login: {airflow.username}   password: {airflow.admin_password}", highlight=False
-    )
-    console.print(f"The DAG: {airflow.url}/dags/{stage.DAG_ID}", highlight=False)
-    console.print(
-        f"Tableau: {demo.tableau.url} (sandbox; what it holds: {demo.tableau.url}/_sandbox/state)", highlight=False
-    )
-    console.print("\nTo trigger it with (the form takes the same as JSON under 'Advanced options'):")
+    airflow = demo.airflow
+    lines = [
+        "",
+        f"Airflow: {airflow.url}   login: {airflow.username}   password: {airflow.admin_password}",
+        f"The DAG: {airflow.url}/dags/{stage.DAG_ID}",
+        f"Tableau: {demo.tableau.url} (the sandbox; what it holds: {demo.tableau.url}/_sandbox/state)",
+        "",
+        "Trigger the DAG in the browser; under 'Advanced Options' the form takes these as JSON:",
+    ]
     for title, conf in stage.conf_examples(demo.tableau.state.site).items():
-        console.print(f"  {title}:\n    {json.dumps(conf)}", highlight=False, soft_wrap=True)
-    console.print("\nCtrl-C ends both.")
+        lines += [f"  {title}:", f"    {json.dumps(conf)}"]
+    lines += ["", "Ctrl-C ends both."]
+    demo.console.print("\n".join(lines), soft_wrap=True, markup=False)
 
 
 def _parser(command: str, description: str) -> argparse.ArgumentParser:
@@ -160,16 +161,18 @@ def _parser(command: str, description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _guarded(options: argparse.Namespace, play: Callable[[argparse.Namespace, Console], int]) -> int:
-    console = Console()
+def _guarded(
+    options: argparse.Namespace, play: Callable[[argparse.Namespace, Console], int], *, when_interrupted: int
+) -> int:
+    console = Console(highlight=False)
     # As Ctrl-C does: every `with` on the way out ends what it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         return play(options, console)
     except AirflowError as error:
         console.print(f"[red]{type(error).__name__}[/]:", end=" ")
-        console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        console.print(str(error), markup=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         console.print("\nStopped.")
-        return 130
+        return when_interrupted

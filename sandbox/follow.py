@@ -90,7 +90,7 @@ class Follow:
         said = " · ".join(parts)
         now = time.monotonic()
         if said != self._said and (now - self._said_at >= LINE_EVERY_SECONDS or progress.run.finished):
-            self._console.print(f"{progress.seconds:5.0f} s  {said}", highlight=False, soft_wrap=True)
+            self._console.print(f"{progress.seconds:5.0f} s  {said}", soft_wrap=True)
             self._said, self._said_at = said, now
 
 

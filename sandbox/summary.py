@@ -21,7 +21,8 @@ def print_report(console: Console, report: Mapping[str, Any]) -> None:
     console.print(
         f"\nThe run is [bold]{report['state']}[/]: {summary['content']} items of content, "
         f"{summary['connections']} connections, {summary['targets']} targets; {report['requests']} requests, "
-        f"{report['sign_ins']} sign-in(s), {report['throttled']} throttled, {report['seconds']:.0f} s"
+        f"{report['sign_ins']} sign-in(s), {report['throttled']} throttled, {report['seconds']:.0f} s",
+        soft_wrap=True,
     )
     console.print(_counts("Outcomes", "outcome", outcomes))
     console.print(_counts("Excluded, and why", "reason", Counter(summary["excluded"])))
@@ -36,7 +37,7 @@ def print_verdict(console: Console, verdict: Verdict, contradictions: list[str])
     console.print(f"  the report is {'wrong' if contradictions else 'right'} about each of them")
     differences = [*verdict.differences, *contradictions]
     for text in differences[:SHOWN_DIFFERENCES]:
-        console.print(f"  [red]differs:[/] {text}", highlight=False)
+        console.print(f"  [red]differs:[/] {text}", soft_wrap=True)
     if len(differences) > SHOWN_DIFFERENCES:
         console.print(f"  [red]and {len(differences) - SHOWN_DIFFERENCES} more[/]")
     if not verdict.targets:

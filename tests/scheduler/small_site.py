@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sandbox.tableau import TableauServer, TableauState
+from xml.sax.saxutils import escape
+
+from sandbox.tableau import Fault, RawAnswer, TableauCode, TableauServer, TableauState
 from sandbox.tableau.connections import (
     Connection,
     key_pair_connection,
@@ -66,6 +68,19 @@ def build() -> TableauState:
     )
     site.add_datasource("Asks people", connections=[snowflake_connection("ETL_USER", embedded=False)])
     return state
+
+
+def script_echoes(tableau: TableauServer) -> None:
+    """Let Tableau quote the token that it was sent in what it says: nothing of that may reach a log or the report."""
+    for target in tableau.state.site.expected_targets():
+        token = tableau.state.site.credentials[target.credential].new_secret
+        if target.content_type == "flow":
+            fault: Fault = TableauCode("400033", f"There was a problem with the password {token} of the connection.")
+        elif target.content_type == "virtual_connection":
+            fault = RawAnswer(500, f"<html><body>cannot set {escape(token)}</body></html>", "text/html")
+        else:
+            continue
+        tableau.faults.script("update_connection", fault, {"connection_id": target.connection_id})
 
 
 def secrets(state: TableauState) -> dict[str, str]:

@@ -60,6 +60,7 @@ def dry_run(airflow: LocalAirflow, tableau: TableauServer, argument_watch: Argum
 @pytest.fixture(scope="module")
 def rotation(airflow: LocalAirflow, tableau: TableauServer, dry_run: Rotation) -> Rotation:
     stage.script_faults(tableau)
+    small_site.script_echoes(tableau)
     # The site is small: with the default of 10 %, two connections that wait for their next try would be too many.
     return rotate(airflow, tableau, "rotation", "updated", max_failures=5)
 
