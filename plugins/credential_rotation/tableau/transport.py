@@ -119,8 +119,15 @@ class Transport:
         raise RedirectRefused(f"{method} {urlsplit(path).path}: Tableau redirects in a circle.")
 
     def _redirected(self, response: requests.Response, method: str, url: str) -> str:
-        target = urljoin(url, response.headers.get("Location", ""))
-        if _origin(target) != _origin(url):
+        try:
+            # As requests reads it: two parsers may disagree where a URL with a backslash leads.
+            target = requests.Request("GET", urljoin(url, response.headers.get("Location", ""))).prepare().url or ""
+            same_origin = _origin(target) == _origin(url)
+        except ValueError:
+            raise RedirectRefused(
+                f"{_shown_origin(url)} redirects to something that is no address.", status=response.status_code
+            ) from None
+        if not same_origin:
             raise RedirectRefused(
                 f"{_shown_origin(url)} redirects to {_shown_origin(target)}. Nothing was sent there, since it might be "
                 f"anybody. If Tableau is there, write that into the Airflow connection '{self._settings.conn_id}'.",
