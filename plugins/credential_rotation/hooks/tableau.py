@@ -116,7 +116,7 @@ class TableauHook(HttpHook):
         extra_options: dict[str, Any] | None = None,  # noqa: ARG002 (the parent's signature)
     ) -> requests.Session:
         """A ``requests`` session for this Tableau: alive between requests, without cookies, not yet signed in."""
-        session = requests.Session()
+        session = _SessionWithoutRedirects()
         session.auth = _no_auth
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         session.verify = self.settings.verify
@@ -283,6 +283,16 @@ class TableauHook(HttpHook):
             f"Each new Tableau session of the Airflow connection '{self.tableau_conn_id}' ended at once "
             f"({_MOST_RENEWALS} times). {cause}package a sign-in of its own."
         )
+
+
+class _SessionWithoutRedirects(requests.Session):
+    """Leaves redirects to the transport.
+
+    Requests would follow them anywhere; and it stumbles over one that is no address, even when told to follow none.
+    """
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 (the parent's signature)
+        return None
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -268,3 +268,12 @@ def test_no_error_about_a_redirect_tells_a_secret(
     told = all_that_is_told_by(caught.value)
     assert token not in told
     assert TABLEAU_PASSWORD not in told
+
+
+def test_the_session_that_others_may_take_follows_no_redirect_either(
+    connect: Connect, server: TableauServer, stranger: Received
+) -> None:
+    server.faults.script("server_info", Redirect(f"{stranger.url}/api/2.4/serverinfo", 302))
+    response = connect().get_conn().get(f"{server.url}/api/2.4/serverinfo", timeout=5)
+    assert response.status_code == 302
+    assert stranger.targets == []
