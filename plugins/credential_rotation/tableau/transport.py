@@ -106,13 +106,17 @@ class Transport:
         for _ in range(_MOST_REDIRECTS + 1):
             self._pace.wait()
             self.traffic.count(requests=1)
+            response: requests.Response | Exception
             try:
                 prepared = self._http.prepare_request(requests.Request(method, url, data=body, headers=dict(headers)))
                 response = self._http.send(
                     prepared, timeout=(CONNECT_TIMEOUT, self._settings.timeout), allow_redirects=False, **self._route
                 )
             except requests.RequestException as error:
-                raise self._unreachable(error, f"{method} {urlsplit(path).path}") from None
+                response = self._unreachable(error, f"{method} {urlsplit(path).path}")
+            if isinstance(response, Exception):
+                # Not above: there it would take along what it was made from, which may quote a proxy's password.
+                raise response
             if response.status_code not in _REDIRECTS:
                 return response
             url = self._redirected(response, method, url)
