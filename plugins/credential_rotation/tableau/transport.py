@@ -26,6 +26,7 @@ from credential_rotation.tableau.errors import (
     TableauUnwell,
     Throttled,
     Unreachable,
+    UnusableSetting,
 )
 from credential_rotation.tableau.pace import Pace
 from credential_rotation.tableau.settings import TableauSettings
@@ -114,6 +115,10 @@ class Transport:
                 )
             except requests.RequestException as error:
                 response = self._unreachable(error, f"{method} {urlsplit(path).path}")
+            except OSError as error:
+                # What the network does is a RequestException; this is how requests says that a file is missing.
+                where = f"Airflow connection '{self._settings.conn_id}'"
+                response = UnusableSetting(f"{where}: extra 'verify' or 'cert' can't be used: {error}.")
             if isinstance(response, Exception):
                 # Not above: there it would take along what it was made from, which may quote a proxy's password.
                 raise response
