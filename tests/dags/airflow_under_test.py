@@ -1,0 +1,144 @@
+"""A stock Airflow with only DAGS_FOLDER and PLUGINS_FOLDER set, and runs of the DAG in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography.fernet import Fernet
+
+from sandbox.airflow_settings import connection_environment
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DAG_ID = "rotate_snowflake_pat_in_tableau"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of the DAG that is over."""
+
+    run_id: str
+    state: str
+    seconds: float
+    tasks: list[dict[str, Any]]
+    folder: Path
+    report: dict[str, Any] = field(repr=False)
+
+    def states(self, task_id: str) -> list[str]:
+        """The states of a task, by map index."""
+        found = [task for task in self.tasks if task["task_id"] == task_id]
+        return [task["state"] for task in sorted(found, key=lambda task: task["map_index"])]
+
+    def labels(self, task_id: str) -> list[str | None]:
+        """What the UI shows of each mapped task."""
+        found = [task for task in self.tasks if task["task_id"] == task_id]
+        return [task["label"] for task in sorted(found, key=lambda task: task["map_index"])]
+
+    def rows(self, outcome: str | None = None) -> list[dict[str, Any]]:
+        """The connections of the report."""
+        return [row for row in self.report["connections"] if outcome in (None, row["outcome"])]
+
+    @property
+    def told(self) -> str:
+        """What the report says went wrong."""
+        return " ".join(self.report["problems"])
+
+
+class AirflowUnderTest:
+    """An AIRFLOW_HOME with a migrated database, and a process that runs the DAG there."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.log = home / "runner.log"
+        self._process: subprocess.Popen[str] | None = None
+        self._results = -1
+
+    def environment(self) -> dict[str, str]:
+        """Nothing of this process's own Airflow or Python path, and no plain home folder."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "PYTHON"))}
+        return kept | {
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__FERNET_KEY": _FERNET_KEY,
+            "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+            "NO_PROXY": "127.0.0.1",
+            "DO_NOT_TRACK": "1",
+        }
+
+    def python(self, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run Python code in this Airflow, from a folder that is none of the repository's."""
+        return subprocess.run(  # noqa: S603
+            [sys.executable, *arguments, "-c", code],
+            env=self.environment(),
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def start(self) -> None:
+        """Migrate the database and start the process."""
+        airflow = [sys.executable, "-m", "airflow"]
+        with self.log.open("wb") as log:
+            subprocess.run(  # noqa: S603
+                [*airflow, "db", "migrate"], env=self.environment(), cwd=self.home, stdout=log, stderr=log, check=True
+            )
+            self._results, theirs = os.pipe()
+            self._process = subprocess.Popen(  # noqa: S603
+                [sys.executable, str(Path(__file__).with_name("dag_runner.py"))],
+                env=self.environment() | {"RUNNER_RESULTS": str(theirs)},
+                cwd=self.home,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                pass_fds=[theirs],
+                text=True,
+            )
+            os.close(theirs)
+
+    def stop(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            os.close(self._results)
+
+    def run(
+        self,
+        conf: Mapping[str, Any],
+        connections: Mapping[str, Mapping[str, object]],
+        *,
+        take_for_done: str | None = None,
+    ) -> Run:
+        """Run the DAG, with these Airflow connections and no others.
+
+        :param take_for_done: a task that is not run, since nobody is there to do it
+        """
+        assert self._process is not None
+        assert self._process.stdin is not None
+        asked = {
+            "conf": conf,
+            "environment": connection_environment(connections),
+            "mark_success_pattern": take_for_done,
+        }
+        print(json.dumps(asked), file=self._process.stdin, flush=True)
+        with os.fdopen(os.dup(self._results)) as results:
+            line = results.readline()
+        if not line:
+            raise AssertionError(f"the runner died: {self.log.read_text()[-5000:]}")
+        result = json.loads(line)
+        folder = self.home / "credential_rotation" / DAG_ID / result["run_id"]
+        report = json.loads((folder / "report.json").read_text())
+        return Run(**result, folder=folder, report=report)
+
+
+_FERNET_KEY = Fernet.generate_key().decode()

@@ -1,0 +1,485 @@
+"""Whole runs of the DAG against a sandbox Tableau: what Tableau holds afterwards, and what the report says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from sandbox import stage
+from sandbox.tableau import (
+    ADMIN_PASSWORD,
+    TABLEAU_PAT_SECRET,
+    SandboxCredential,
+    ServerError,
+    TableauCode,
+    TableauServer,
+    TableauState,
+    build_site,
+    make_large_site,
+    snowflake_connection,
+)
+from sandbox.verdict import compare_with_report, judge, take_snapshot
+from tests.dags.airflow_under_test import AirflowUnderTest, Run
+from tests.dags.small_tableau import BI, ETL, MARKETING, DeletedJustBefore, canary_of, embedding, small_tableau
+from tests.leaks import Scanner
+
+Connections = dict[str, dict[str, object]]
+# One character of each kind that XML, JSON, URLs, shells or terminals write in their own way; as long as Tableau takes.
+AWKWARD = "\"&<>'\\ %2B+/=;${HOME}`{{ x }}<![CDATA[]]>&amp;äß€𝄞🚀\u200d\u0301"
+AWKWARD += "x" * (256 - len(AWKWARD))
+
+
+class Rotations:
+    """Runs the DAG, and remembers every secret that a run got to see."""
+
+    def __init__(self, airflow: AirflowUnderTest) -> None:
+        self.airflow = airflow
+        self.secrets = {"Tableau PAT": TABLEAU_PAT_SECRET, "Tableau password": ADMIN_PASSWORD}
+        self.runs: list[Run] = []
+
+    def __call__(
+        self,
+        tableau: TableauServer,
+        connections: Mapping[str, Mapping[str, object]] | None = None,
+        take_for_done: str | None = None,
+        **params: Any,
+    ) -> Run:
+        site = tableau.state.site
+        connections = connections or stage.airflow_connections(tableau.port, site)
+        conf = stage.conf(site.credentials.values(), **params)
+        run = self.airflow.run(conf, connections, take_for_done=take_for_done)
+        self.runs.append(run)
+        for credential in site.credentials.values():
+            self.secrets |= {f"{credential.name}, {each}": each for each in (credential.secret, credential.new_secret)}
+        self.secrets |= {str(entry.session): str(entry.session) for entry in tableau.requests if entry.session}
+        return run
+
+
+@pytest.fixture(scope="module")
+def rotate(airflow: AirflowUnderTest) -> Rotations:
+    return Rotations(airflow)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[TableauState], TableauServer]]:
+    servers: list[TableauServer] = []
+
+    def start(state: TableauState) -> TableauServer:
+        servers.append(TableauServer(state).start())
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def tableau(serve: Callable[[TableauState], TableauServer]) -> TableauServer:
+    """A small one, with three credentials."""
+    return serve(small_tableau(ETL, BI, MARKETING))
+
+
+def written(tableau: TableauServer) -> list[str]:
+    """Every request that could change something; signing in and out changes nothing."""
+    return [
+        f"{entry.method} {entry.path}"
+        for entry in tableau.requests
+        if entry.method != "GET" and entry.operation not in ("sign_in", "sign_out")
+    ]
+
+
+def holds_today(tableau: TableauServer, *credentials: SandboxCredential) -> dict[str, bool]:
+    """Of each target by its name: whether it embeds the new token."""
+    site = tableau.state.site
+    wanted = {credential.name: credential.new_secret for credential in credentials or site.credentials.values()}
+    targets = [target for target in site.expected_targets() if target.credential in wanted]
+    return {
+        target.content_name: site.connection(target.connection_id).password == wanted[target.credential]
+        for target in targets
+    }
+
+
+RunAndMore = tuple[Run, list[str]]
+
+
+@pytest.fixture(scope="module")
+def believable() -> Iterator[TableauServer]:
+    with TableauServer(build_site(data_sources=36, workbooks=24, flows=6, virtual_connections=3)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def dry_run(believable: TableauServer, rotate: Rotations) -> RunAndMore:
+    return rotate(believable, dry_run=True), written(believable)
+
+
+@pytest.fixture(scope="module")
+def rotation(believable: TableauServer, rotate: Rotations, dry_run: RunAndMore) -> RunAndMore:
+    before = take_snapshot(believable.state.site)
+    run = rotate(believable, connections_per_task=10)
+    return run, list(judge(before, believable.state.site, believable.state.site.credentials).differences)
+
+
+def test_a_dry_run_is_green_and_sends_nothing_that_writes(dry_run: RunAndMore) -> None:
+    run, writes = dry_run
+    assert writes == []
+    assert (run.state, run.report["state"], run.report["dry_run"]) == ("success", "success", True)
+
+
+def test_a_dry_run_lists_every_target_as_planned_and_every_other_with_its_reason(
+    believable: TableauServer, dry_run: RunAndMore
+) -> None:
+    credentials = believable.state.site.credentials
+    assert compare_with_report(believable.state.site, credentials, dry_run[0].report, "planned") == []
+
+
+def test_a_dry_run_signs_out(believable: TableauServer, dry_run: RunAndMore) -> None:
+    assert believable.requests.count("sign_out", status=204) >= 1
+
+
+def test_every_target_holds_its_new_token_and_nothing_else_was_touched(rotation: RunAndMore) -> None:
+    assert rotation[1] == []
+    assert rotation[0].state == "success"
+
+
+def test_the_report_says_of_each_connection_what_is_so(believable: TableauServer, rotation: RunAndMore) -> None:
+    assert compare_with_report(believable.state.site, believable.state.site.credentials, rotation[0].report) == []
+
+
+def test_the_report_counts_right(believable: TableauServer, rotation: RunAndMore) -> None:
+    sandbox, summary = believable.state.site, rotation[0].report["summary"]
+    targets = len(sandbox.expected_targets())
+    assert summary["content"] == len(sandbox.contents)
+    assert summary["connections"] == sum(1 for _ in sandbox.connections())
+    assert summary["targets"] == summary["updated"] == targets
+    assert sum(summary["excluded"].values()) == summary["connections"] - targets
+
+
+def test_each_credential_has_one_canary(believable: TableauServer, rotation: RunAndMore) -> None:
+    canaries = [row["snowflake_conn_id"] for row in rotation[0].rows() if row["canary"]]
+    assert sorted(canaries) == sorted(map(stage.snowflake_conn_id, believable.state.site.credentials.values()))
+
+
+def test_a_run_signs_in_once(believable: TableauServer, rotation: RunAndMore) -> None:
+    assert rotation[0].report["sign_ins"] == 1
+    assert believable.requests.count("sign_in") == 2  # one of them the dry run's
+
+
+def test_the_report_counts_every_request(believable: TableauServer, dry_run: RunAndMore, rotation: RunAndMore) -> None:
+    # The two that sign out come after the report.
+    assert dry_run[0].report["requests"] + rotation[0].report["requests"] == len(believable.requests) - 2
+
+
+def test_the_table_of_the_report_has_a_line_for_each_connection(rotation: RunAndMore) -> None:
+    run = rotation[0]
+    lines = (run.folder / "report.csv").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 1 + len(run.report["connections"])
+
+
+def test_a_site_without_a_target_is_green_and_says_for_whom_there_is_none(
+    rotate: Rotations, serve: Callable[[TableauState], TableauServer]
+) -> None:
+    state = small_tableau()
+    state.site.credentials["etl"] = ETL
+    tableau = serve(state)
+    run = rotate(tableau)
+    assert (run.state, run.report["state"]) == ("success", "success")
+    assert written(tableau) == []
+    assert run.report["summary"]["targets"] == 0
+    assert run.report["summary"]["connections"] == 3
+    assert any("snowflake_etl" in note for note in run.report["notes"])
+
+
+def test_an_empty_site_is_green(rotate: Rotations, serve: Callable[[TableauState], TableauServer]) -> None:
+    state = small_tableau(neighbours=False)
+    state.site.credentials["etl"] = ETL
+    run = rotate(serve(state))
+    assert run.state == "success"
+    assert run.report["summary"]["content"] == 0
+    assert run.report["connections"] == []
+
+
+def test_where_one_credential_fails_its_canary_only_the_others_are_rotated(
+    rotate: Rotations, tableau: TableauServer
+) -> None:
+    canary = canary_of(tableau.state.site, BI)
+    tableau.faults.script("update_connection", TableauCode("403004", "No."), {"content_id": canary.id})
+    run = rotate(tableau, connections_per_task=2)
+    assert tableau.faults.left() == 0
+    assert (run.state, run.report["state"]) == ("failed", "failed")
+    assert set(holds_today(tableau, BI).values()) == {False}
+    assert set(holds_today(tableau, ETL, MARKETING).values()) == {True}
+    of_bi = [row for row in run.rows() if row["snowflake_conn_id"] == "snowflake_bi"]
+    assert sorted((row["outcome"], row["canary"]) for row in of_bi) == [
+        ("failed", True),
+        ("not_attempted", False),
+        ("not_attempted", False),
+    ]
+    assert len(run.rows("updated")) == 6
+    assert sorted(run.states("validate_one")) == ["failed", "success", "success"]
+
+
+def test_where_one_update_is_refused_the_others_go_on_and_the_run_is_red(
+    rotate: Rotations, tableau: TableauServer
+) -> None:
+    workbook = tableau.state.site.content("etl overview")
+    tableau.faults.script("update_connection", TableauCode("403004", "No."), {"content_id": workbook.id})
+    run = rotate(tableau, max_failures=1)
+    assert (run.state, run.report["state"]) == ("failed", "failed")
+    assert [name for name, today in holds_today(tableau).items() if not today] == ["etl overview"]
+    [failed] = run.rows("failed")
+    assert failed["content_id"] == workbook.id
+    assert "403004" in failed["reason"]
+    assert failed["attempts"] == 1
+    assert len(run.rows("updated")) == 8
+    assert "Default › etl overview · ETL_USER" in run.labels("update_connections")
+
+
+def test_an_update_that_fails_for_a_while_is_tried_again_by_its_task(rotate: Rotations, tableau: TableauServer) -> None:
+    workbook = tableau.state.site.content("etl overview")
+    tableau.faults.script("update_connection", ServerError(500), {"content_id": workbook.id}, times=5)
+    run = rotate(tableau, content_types=["workbook", "datasource"])
+    assert tableau.faults.left() == 0
+    assert run.state == "success"
+    assert set(holds_today(tableau).values()) == {True}
+    [row] = [row for row in run.rows() if row["content_id"] == workbook.id and row["snowflake_conn_id"]]
+    assert (row["outcome"], row["attempts"]) == ("updated", 2)
+    tries = {task["label"]: task["tries"] for task in run.tasks if task["task_id"] == "update_connections"}
+    assert tries.pop("Default › etl overview · ETL_USER") == 2
+    assert set(tries.values()) == {1}
+
+
+def test_too_many_failures_stop_the_run(rotate: Rotations, tableau: TableauServer) -> None:
+    canaries = {canary_of(tableau.state.site, credential).id for credential in (ETL, BI, MARKETING)}
+    others = [target for target in tableau.state.site.expected_targets() if target.content_id not in canaries]
+    for target in others:
+        where = {"connection_id": target.connection_id}
+        tableau.faults.script("update_connection", TableauCode("400039", "The connection is not editable."), where)
+    run = rotate(tableau, max_failures=2)
+    assert run.state == "failed"
+    assert len(run.rows("updated")) == 3
+    assert len(run.rows("failed")) == 3  # two are bearable; the third is one too many
+    assert len(run.rows("not_attempted")) == 3
+    assert tableau.faults.left() == 3
+
+
+def test_another_takes_the_place_of_a_canary_that_is_deleted_meanwhile(
+    rotate: Rotations, serve: Callable[[TableauState], TableauServer]
+) -> None:
+    tableau = serve(small_tableau(ETL))
+    site = tableau.state.site
+    canary = canary_of(site, ETL)
+    tableau.faults.script("update_connection", DeletedJustBefore(site, canary), {"content_id": canary.id})
+    run = rotate(tableau)
+    assert run.state == "success"
+    assert holds_today(tableau) == {target.content_name: True for target in site.expected_targets()}
+    [gone] = run.rows("gone")
+    assert gone["content_id"] == canary.id
+    assert sorted(row["canary"] for row in run.rows("updated")) == [False, True]
+
+
+def test_an_item_that_can_not_be_read_makes_the_run_red_and_the_rest_goes_on(
+    rotate: Rotations, tableau: TableauServer
+) -> None:
+    secret_item = tableau.state.site.content("etl overview")
+    tableau.faults.script("query_connections", TableauCode("403004", "No."), {"content_id": secret_item.id})
+    run = rotate(tableau, connections_per_task=10)
+    assert run.state == "failed"
+    assert len(run.rows("updated")) == 8
+    [failed] = run.rows("failed")
+    assert (failed["content_id"], failed["connection_id"]) == (secret_item.id, None)
+
+
+def test_two_sites_are_rotated_in_one_run(rotate: Rotations, serve: Callable[[TableauState], TableauServer]) -> None:
+    here, there = serve(small_tableau(ETL)), serve(small_tableau(ETL))
+    connections = stage.airflow_connections(here.port, here.state.site)
+    connections["tableau_2"] = stage.tableau_connection(there.port, there.state.site)
+    # A copy of a site would have the same LUIDs, and that is what tells one site from another.
+    for content in there.state.site.contents:
+        content.id = content.id[:-4] + "ffff"
+    run = rotate(here, connections, tableau_conn_ids=["tableau_default", "tableau_2"], connections_per_task=5)
+    assert run.state == "success", run.told
+    assert set(holds_today(here).values()) | set(holds_today(there).values()) == {True}
+    assert sorted(run.labels("discover")) == ["tableau_2", "tableau_default"]
+
+
+def test_an_older_tableau_without_virtual_connections_is_rotated_and_the_report_notes_it(
+    rotate: Rotations, serve: Callable[[TableauState], TableauServer]
+) -> None:
+    state = small_tableau(ETL)
+    state.rest_api_version = "3.17"
+    tableau = serve(state)
+    run = rotate(tableau, connections_per_task=10)
+    assert run.state == "success"
+    assert set(holds_today(tableau).values()) == {True}
+    assert any("virtual connection" in note for note in run.report["notes"])
+
+
+def test_validate_on_says_which_is_first(rotate: Rotations, tableau: TableauServer) -> None:
+    workbook = tableau.state.site.content("bi overview")
+    run = rotate(tableau, validate_on=workbook.id, connections_per_task=10)
+    assert run.state == "success"
+    [canary] = [row for row in run.rows() if row["canary"] and row["snowflake_conn_id"] == "snowflake_bi"]
+    assert canary["content_id"] == workbook.id
+
+
+def test_a_narrowed_run_leaves_the_rest_alone(rotate: Rotations, tableau: TableauServer) -> None:
+    run = rotate(tableau, content_name="ETL *1", connections_per_task=10)
+    assert run.state == "success"
+    assert [name for name, today in holds_today(tableau).items() if today] == ["etl orders 1"]
+    assert run.report["summary"]["excluded"]["filtered_out"] == 8
+
+
+def test_after_a_person_approved_the_rest_is_updated(
+    rotate: Rotations, serve: Callable[[TableauState], TableauServer]
+) -> None:
+    tableau = serve(small_tableau(ETL))
+    run = rotate(tableau, take_for_done="approve", require_approval=True, connections_per_task=5)
+    assert run.state == "success"
+    assert set(holds_today(tableau).values()) == {True}
+
+
+def test_any_token_reaches_tableau_byte_for_byte(
+    rotate: Rotations, serve: Callable[[TableauState], TableauServer]
+) -> None:
+    odd = SandboxCredential("odd", "acme-prod", "Øđđ & <User>", "odd-token-of-last-year", AWKWARD)
+    state = small_tableau(odd)
+    state.site.add_flow("odd load", connections=[embedding(odd)])
+    state.site.add_virtual_connection("odd warehouse", connections=[embedding(odd)])
+    tableau = serve(state)
+    run = rotate(tableau, connections_per_task=5)
+    assert run.state == "success", run.told
+    held = {target.content_name: state.site.connection(target.connection_id) for target in state.expected_targets()}
+    assert len(held) == 5
+    for connection in held.values():
+        assert connection.password == AWKWARD
+        assert connection.username == odd.login
+
+
+def test_fifteen_hundred_targets_are_updated_in_a_bounded_number_of_tasks(
+    rotate: Rotations, serve: Callable[[TableauState], TableauServer]
+) -> None:
+    tableau = serve(make_large_site(1500, targets_every=1))
+    run = rotate(tableau)
+    assert run.state == "success"
+    assert run.report["summary"]["updated"] == 1500
+    assert set(holds_today(tableau).values()) == {True}
+    assert len(run.states("update_connections")) <= 60
+    assert {len(connection.writes) for _, connection in tableau.state.site.connections()} == {1}
+
+
+def _without(connections: Connections, conn_id: str) -> Connections:
+    return {name: fields for name, fields in connections.items() if name != conn_id}
+
+
+def _changed(connections: Connections, conn_id: str, **fields: object) -> Connections:
+    return connections | {conn_id: connections[conn_id] | fields}
+
+
+WRONG_INPUT: dict[str, tuple[Callable[[Connections], Connections], dict[str, Any], tuple[str, ...]]] = {
+    "an unknown param": (lambda c: c, {"dryrun": True}, ("'dryrun'", "did you mean 'dry_run'?")),
+    "an unknown Snowflake connection": (
+        lambda c: _without(c, "snowflake_bi"),
+        {},
+        ("there is no Airflow connection 'snowflake_bi'",),
+    ),
+    "an unknown Tableau connection": (
+        lambda c: c,
+        {"tableau_conn_ids": ["tableau_defualt"]},
+        ("there is no Airflow connection 'tableau_defualt'",),
+    ),
+    "no Snowflake password": (
+        lambda c: _changed(c, "snowflake_bi", password=""),
+        {},
+        ("'snowflake_bi'", "password is empty"),
+    ),
+    "no Tableau password": (
+        lambda c: _changed(c, "tableau_default", password=""),
+        {},
+        ("'tableau_default'", "password is empty"),
+    ),
+    "a bad URL": (
+        lambda c: _changed(c, "tableau_default", host="https://tab leau.acme.example"),
+        {},
+        ("'tableau_default'", "host is no valid address"),
+    ),
+    "an unknown site": (
+        lambda c: _changed(c, "tableau_default", extra={"site": "acmee", "auth": "pat"}),
+        {},
+        ("401001", "'tableau_default'", "'acmee'"),
+    ),
+    "a wrong sign-in": (
+        lambda c: _changed(c, "tableau_default", password="not-the-secret"),
+        {},
+        ("401001", "'tableau_default'"),
+    ),
+    "an unknown LUID": (
+        lambda c: c,
+        {"ids": ["11111111-2222-3333-4444-555555555555"]},
+        ("ids", "11111111-2222-3333-4444-555555555555"),
+    ),
+    "an unknown LUID to validate on": (lambda c: c, {"validate_on": "1111"}, ("validate_on", "1111")),
+    "two credentials for one target": (
+        lambda c: _changed(c, "snowflake_bi", login="etl_user"),
+        {},
+        ("snowflake_bi", "snowflake_etl", "More than one credential"),
+    ),
+    "a share that is none": (lambda c: c, {"max_failures": "10 percent"}, ("max_failures", "10 percent")),
+    "the same connection twice": (
+        lambda c: c,
+        {"snowflake_conn_ids": ["snowflake_etl", "snowflake_etl"]},
+        ("snowflake_etl twice",),
+    ),
+    "a proof that is not there yet": (lambda c: c, {"proof": "connects"}, ("proof: connects", "not available yet")),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_INPUT)
+def test_wrong_input_is_one_clear_error_and_nothing_is_written(
+    rotate: Rotations, tableau: TableauServer, wrong: str
+) -> None:
+    change, params, words = WRONG_INPUT[wrong]
+    run = rotate(tableau, change(stage.airflow_connections(tableau.port, tableau.state.site)), **params)
+    assert (run.state, run.report["state"]) == ("failed", "failed")
+    assert written(tableau) == []
+    assert set(holds_today(tableau).values()) == {False}
+    nothing_written, *problems = run.report["problems"]
+    assert nothing_written == "Nothing was written to Tableau."
+    assert len(problems) == 1, problems
+    for word in words:
+        assert word in problems[0]
+    assert tableau.requests.count("sign_in") <= 1  # accounts get locked
+    # What can't get better by itself is not tried again.
+    assert {task["tries"] for task in run.tasks if task["state"] == "failed" and task["task_id"] != "report"} == {1}
+
+
+def test_a_second_run_ends_in_the_same_state(rotate: Rotations, serve: Callable[[TableauState], TableauServer]) -> None:
+    tableau = serve(small_tableau(ETL))
+    before = take_snapshot(tableau.state.site)
+    assert rotate(tableau, connections_per_task=5).state == "success"
+    assert rotate(tableau, connections_per_task=5).state == "success"
+    assert judge(before, tableau.state.site, tableau.state.site.credentials).ok
+
+
+def test_what_asks_people_is_written_only_when_that_is_asked_for(
+    rotate: Rotations, serve: Callable[[TableauState], TableauServer]
+) -> None:
+    state = small_tableau(ETL)
+    state.site.add_datasource("Asks people", connections=[snowflake_connection(ETL.login, embedded=False)])
+    tableau = serve(state)
+    asking = state.site.content("Asks people").connections[0]
+    run = rotate(tableau, connections_per_task=5)
+    assert run.report["summary"]["excluded"]["password_not_embedded"] == 1
+    assert (asking.embedded, asking.password) == (False, None)
+    run = rotate(tableau, connections_per_task=5, embed_where_prompting=True)
+    assert run.state == "success"
+    assert (asking.embedded, asking.password) == (True, ETL.new_secret)
+
+
+def test_no_secret_of_all_these_runs_can_be_read_in_this_airflow(rotate: Rotations, tableau: TableauServer) -> None:
+    rotate(tableau, connections_per_task=5)
+    secrets = {name if len(name) < 60 else "a session": value for name, value in rotate.secrets.items()}
+    assert len(secrets) >= 9
+    assert Scanner(rotate.secrets).folder(rotate.airflow.home) == []
