@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,6 +68,19 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture
-def connect(monkeypatch: pytest.MonkeyPatch, server: TableauServer, store: MemoryStore, waits: list[float]) -> Connect:
+def quick_seal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key that seals a session is slow to derive on purpose: here, it is not."""
+    from credential_rotation.tableau import session  # noqa: PLC0415 (imports Airflow)
+
+    def derive(material: bytes, salt: bytes) -> bytes:
+        return base64.urlsafe_b64encode(hashlib.sha256(salt + material).digest())
+
+    monkeypatch.setattr(session, "_derive", derive)
+
+
+@pytest.fixture
+def connect(
+    monkeypatch: pytest.MonkeyPatch, server: TableauServer, store: MemoryStore, waits: list[float], quick_seal: None
+) -> Connect:
     """Makes hooks; see :class:`Connect`."""
     return Connect(monkeypatch, server, store)

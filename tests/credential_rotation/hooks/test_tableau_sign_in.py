@@ -188,7 +188,9 @@ def test_a_version_in_the_connection_is_not_asked_for(connect: Connect, server: 
         pytest.param(HtmlPage(401), id="behind a gateway"),
         pytest.param(RawAnswer(200, "<tsResponse/>", "application/xml"), id="says nothing"),
         pytest.param(
-            RawAnswer(200, "<tsResponse><serverInfo><restApiVersion>new</restApiVersion></serverInfo></tsResponse>", ""),
+            RawAnswer(
+                200, "<tsResponse><serverInfo><restApiVersion>new</restApiVersion></serverInfo></tsResponse>", ""
+            ),
             id="is no version",
         ),
     ],

@@ -47,9 +47,7 @@ def test_a_certificate_of_ones_own_authority_is_taken(
     assert https.requests.count("list_flows", status=200) == 1
 
 
-def test_a_certificate_for_another_host_is_refused(
-    connect: Connect, https: HttpsTableau, authority: Authority
-) -> None:
+def test_a_certificate_for_another_host_is_refused(connect: Connect, https: HttpsTableau, authority: Authority) -> None:
     host = f"https://localhost:{https.port}"  # the certificate names 127.0.0.1
     with pytest.raises(Unreachable, match="can't be trusted"):
         connect(host=host, verify=str(authority.file)).version()
@@ -136,7 +134,8 @@ def test_a_proxy_that_refuses_is_named_without_its_password(
 ) -> None:
     with proxy_to(server.port, status=status) as proxy:
         hook = connect(
-            host="https://tableau.test", proxies={"https": f"http://u:proxy-password@{proxy.url.removeprefix('http://')}"}
+            host="https://tableau.test",
+            proxies={"https": f"http://u:proxy-password@{proxy.url.removeprefix('http://')}"},
         )
         with pytest.raises(Unreachable, match="the proxy on the way to https://tableau.test refused") as caught:
             hook.version()
@@ -256,9 +255,7 @@ def test_redirects_in_a_circle_come_to_an_end(connect: Connect, server: TableauS
     assert server.requests.count() == 6
 
 
-def test_no_error_about_a_redirect_tells_a_secret(
-    connect: Connect, server: TableauServer, stranger: Received
-) -> None:
+def test_no_error_about_a_redirect_tells_a_secret(connect: Connect, server: TableauServer, stranger: Received) -> None:
     hook = connect()
     hook.version()
     (token,) = server.state.sessions.tokens()
