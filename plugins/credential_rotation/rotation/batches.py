@@ -38,10 +38,8 @@ def split(targets: Sequence[ConnectionRecord], per_task: int | None = None) -> l
     for target in targets:
         groups.setdefault((target.tableau_conn_id, str(target.snowflake_conn_id)), []).append(target)
     for group in groups.values():
-        ordered = _siblings_together(group) if size > 1 else _siblings_apart(group)
-        for start in range(0, len(ordered), size):
-            part = tuple(ordered[start : start + size])
-            batches.append(Batch(_label(part), part))
+        parts = _with_siblings_together(group, size) if size > 1 else [(one,) for one in _siblings_apart(group)]
+        batches += [Batch(_label(part), part) for part in parts]
     if len(batches) > MOST_TASKS:
         raise ValueError(
             f"connections_per_task: {size} makes {len(batches)} tasks of {len(targets)} targets, but Airflow can map "
@@ -54,17 +52,27 @@ def _chosen_size(count: int) -> int:
     return 1 if count <= MOST_SINGLE_TASKS else -(-count // TASKS_WHEN_BATCHED)
 
 
-def _siblings_together(group: list[ConnectionRecord]) -> list[ConnectionRecord]:
-    return sorted(group, key=lambda target: (target.project, target.content_name, target.content_id))
+def _with_siblings_together(group: list[ConnectionRecord], size: int) -> list[tuple[ConnectionRecord, ...]]:
+    """Parts of ``size``, or a little more: a part does not end within an item."""
+    parts: list[list[ConnectionRecord]] = []
+    for target in _by_item(group):
+        if not parts or (len(parts[-1]) >= size and parts[-1][-1].content_id != target.content_id):
+            parts.append([])
+        parts[-1].append(target)
+    return [tuple(part) for part in parts]
 
 
 def _siblings_apart(group: list[ConnectionRecord]) -> list[ConnectionRecord]:
     seen: dict[str, int] = {}
     rounds: list[tuple[int, ConnectionRecord]] = []
-    for target in _siblings_together(group):
+    for target in _by_item(group):
         seen[target.content_id] = seen.get(target.content_id, 0) + 1
         rounds.append((seen[target.content_id], target))
     return [target for _, target in sorted(rounds, key=lambda pair: pair[0])]
+
+
+def _by_item(group: list[ConnectionRecord]) -> list[ConnectionRecord]:
+    return sorted(group, key=lambda target: (target.project, target.content_name, target.content_id))
 
 
 def _label(targets: Sequence[ConnectionRecord]) -> str:
