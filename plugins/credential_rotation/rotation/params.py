@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -74,10 +75,13 @@ class RotationParams:
         for name in ("content_types", "tableau_conn_ids", "snowflake_conn_ids"):
             if not values[name]:
                 raise UnusableParams(f"{name} is empty; name at least one.")
+        for name in ("content_name", "validate_on"):
+            values[name] = (values[name] or "").strip() or None
         for name, value in values.items():
             if isinstance(value, list):
-                _refuse_repeated(name, value)
-                values[name] = [each.strip() for each in value] if name != "content_types" else value
+                if name != "content_types":
+                    values[name] = _stripped(name, value)
+                _refuse_repeated(name, values[name])
         parsed = cls(**values)
         _refuse_what_is_not_available_yet(parsed)
         _ = parsed.budget
@@ -103,7 +107,9 @@ class FailureBudget:
             amount = float(number) if percent else int(number)
         except ValueError:
             amount = -1
-        if isinstance(value, bool) or rest or amount < 0 or (percent and amount > 100):
+        # Written so that it refuses "nan%" as well.
+        in_range = 0 <= amount <= (100 if percent else math.inf)
+        if isinstance(value, bool) or rest or not in_range:
             raise UnusableParams(
                 f'max_failures: {value!r} is neither a number such as 3 nor a percentage such as "10%".'
             )
@@ -125,6 +131,13 @@ def _refuse_unknown(conf: Mapping[str, Any], known: Iterable[str]) -> None:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hints.append(f"'{name}'" + (f" (did you mean '{near[0]}'?)" if near else ""))
     raise UnusableParams(f"Unknown param {', '.join(hints)}. Known are: {', '.join(sorted(known))}.")
+
+
+def _stripped(name: str, values: list[str]) -> list[str]:
+    stripped = [each.strip() for each in values]
+    if not all(stripped):
+        raise UnusableParams(f"{name} holds an empty name.")
+    return stripped
 
 
 def _refuse_repeated(name: str, values: list[str]) -> None:
