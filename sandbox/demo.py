@@ -102,7 +102,7 @@ def _rotate_and_look(demo: Demo) -> bool:
     api.trigger(stage.DAG_ID, stage.conf(site.credentials.values()), run_id)
     demo.console.print(f"Run {run_id} is on its way\n")
     with Follow(demo.console) as follow:
-        end = api.wait_for_run(stage.DAG_ID, run_id, follow, RUN_TIMEOUT_SECONDS)
+        end = api.wait_for_run(stage.DAG_ID, run_id, follow, RUN_TIMEOUT_SECONDS, poll=2)
 
     path = demo.airflow.home / "credential_rotation" / stage.DAG_ID / run_id / "report.json"
     report = read_report(path)

@@ -36,7 +36,7 @@ def rotate(airflow: LocalAirflow, tableau: TableauServer, run_id: str, done: str
     before, writes_before = take_snapshot(site), _writes(tableau)
     airflow.api.unpause(stage.DAG_ID)
     airflow.api.trigger(stage.DAG_ID, stage.conf(site.credentials.values(), **params), run_id)
-    end = airflow.api.wait_for_run(stage.DAG_ID, run_id, timeout=150)
+    end = airflow.api.wait_for_run(stage.DAG_ID, run_id, timeout=400)
     folder = airflow.home / "credential_rotation" / stage.DAG_ID / run_id
     report = json.loads((folder / "report.json").read_text())
     return Rotation(
@@ -146,7 +146,7 @@ def test_no_secret_can_be_read_anywhere(
 def test_a_leak_would_be_seen(airflow: LocalAirflow) -> None:
     airflow.api.unpause("leaky")
     run_id = airflow.api.trigger("leaky")
-    assert airflow.api.wait_for_run("leaky", run_id, timeout=60).run.state == "success"
+    assert airflow.api.wait_for_run("leaky", run_id, timeout=120).run.state == "success"
     findings = Scanner({"leaked": LEAKED}).folder(airflow.home)
     places = {finding.place for finding in findings}
     assert "airflow.db, table xcom, column value" in places
