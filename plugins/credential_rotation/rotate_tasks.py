@@ -35,6 +35,7 @@ from credential_rotation.task_context import ThisTask, check_connections, creden
 log = logging.getLogger(__name__)
 
 PLAN = "work/plan.json"
+_LONGEST_LABEL = 250
 
 
 def check_params() -> list[str]:
@@ -82,6 +83,8 @@ def _plan(task: ThisTask) -> tuple[dict[str, Any], dict[str, list[ConnectionReco
     targets = [record for record in records if record.is_target]
     log.info("%d connections, %d of them targets.", len(records), len(targets))
     canaries = choose_canaries(targets, params.validate_on)
+    # Only to refuse batches that are too small while nothing is written yet.
+    split(targets, params.connections_per_task)
     if params.dry_run:
         records = [replace(r, outcome=Outcome.PLANNED) if r.is_target else r for r in records]
     idle = [each.conn_id for each in credentials if each.conn_id not in canaries]
@@ -269,7 +272,9 @@ def _notes_of(site: SiteInventory) -> list[str]:
 
 def _label(label: str) -> None:
     # Read by map_index_template; set first, so that a task that fails early has its name as well.
-    get_current_context()["label"] = label  # type: ignore[typeddict-unknown-key]
+    # Airflow keeps 250 characters, and PostgreSQL refuses more: the task would fail after its work is done.
+    shown = label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…"
+    get_current_context()["label"] = shown  # type: ignore[typeddict-unknown-key]
 
 
 def _because(record: ConnectionRecord) -> str:

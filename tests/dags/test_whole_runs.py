@@ -370,6 +370,30 @@ def test_fifteen_hundred_targets_are_updated_in_a_bounded_number_of_tasks(
     assert {len(connection.writes) for _, connection in tableau.state.site.connections()} == {1}
 
 
+def test_batches_too_small_for_so_many_targets_are_refused_before_anything_is_written(
+    rotate: Rotations, serve: Callable[[TableauState], TableauServer]
+) -> None:
+    tableau = serve(make_large_site(1010, targets_every=1))
+    run = rotate(tableau, connections_per_task=1)
+    assert run.state == "failed"
+    assert written(tableau) == []
+    assert "connections_per_task" in run.told
+    assert [task["tries"] for task in run.tasks if task["task_id"] == "filter_connections"] == [1]
+
+
+def test_names_too_long_for_a_label_are_cut_short(
+    rotate: Rotations, serve: Callable[[TableauState], TableauServer]
+) -> None:
+    # The column holds 250 characters; SQLite takes more, PostgreSQL does not.
+    state = small_tableau(ETL, neighbours=False)
+    for content in state.site.contents:
+        content.name, content.project.name = f"{content.name} {'n' * 240}", "p" * 255
+    run = rotate(serve(state), connections_per_task=2)
+    assert run.state == "success"
+    labels = [label for label in run.labels("validate_one") + run.labels("update_connections") if label]
+    assert [len(label) for label in labels] == [250, 250]
+
+
 def _without(connections: Connections, conn_id: str) -> Connections:
     return {name: fields for name, fields in connections.items() if name != conn_id}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from credential_rotation.rotation.params import UnusableParams
 from credential_rotation.rotation.records import ConnectionRecord
 
 # Airflow spends about a second on each mapped task: one connection per task is the clearest, and cheap up to here.
@@ -30,7 +31,7 @@ def split(targets: Sequence[ConnectionRecord], per_task: int | None = None) -> l
     one after the other (server-client-python #1305); where each has a task, they stand far apart.
 
     :param per_task: connections in one task; None: chosen by the number of targets
-    :raises ValueError: when that would be more tasks than Airflow can map
+    :raises UnusableParams: when that would be more tasks than Airflow can map
     """
     size = per_task or _chosen_size(len(targets))
     batches: list[Batch] = []
@@ -41,7 +42,7 @@ def split(targets: Sequence[ConnectionRecord], per_task: int | None = None) -> l
         parts = _with_siblings_together(group, size) if size > 1 else [(one,) for one in _siblings_apart(group)]
         batches += [Batch(_label(part), part) for part in parts]
     if len(batches) > MOST_TASKS:
-        raise ValueError(
+        raise UnusableParams(
             f"connections_per_task: {size} makes {len(batches)} tasks of {len(targets)} targets, but Airflow can map "
             f"{MOST_TASKS} at most. Leave it empty, or set it to {-(-len(targets) // TASKS_WHEN_BATCHED)}."
         )

@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from credential_rotation.rotation.batches import MOST_SINGLE_TASKS, MOST_TASKS, TASKS_WHEN_BATCHED, split
+from credential_rotation.rotation.params import UnusableParams
 from credential_rotation.rotation.records import ConnectionRecord
 from tests.builders import target, targets
 
@@ -86,7 +87,7 @@ def test_the_label_of_a_batch_says_how_many_and_from_where_to_where() -> None:
 
 
 def test_batches_too_small_for_so_many_targets_are_refused_with_a_size_that_works() -> None:
-    with pytest.raises(ValueError, match=r"connections_per_task: 1 makes 2500 tasks .* set it to 53") as raised:
+    with pytest.raises(UnusableParams, match=r"connections_per_task: 1 makes 2500 tasks .* set it to 53") as raised:
         split(targets(2_500), 1)
     assert str(MOST_TASKS) in str(raised.value)
     assert len(split(targets(2_500), 53)) <= TASKS_WHEN_BATCHED
