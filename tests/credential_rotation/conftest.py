@@ -79,8 +79,21 @@ def quick_seal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def nothing_masked() -> None:
+    """Airflow's masker forgets the secrets of earlier tests: it becomes slow with hundreds of them."""
+    from airflow.sdk._shared.secrets_masker import reset_secrets_masker  # noqa: PLC0415 (imports Airflow)
+
+    reset_secrets_masker()
+
+
+@pytest.fixture
 def connect(
-    monkeypatch: pytest.MonkeyPatch, server: TableauServer, store: MemoryStore, waits: list[float], quick_seal: None
+    monkeypatch: pytest.MonkeyPatch,
+    server: TableauServer,
+    store: MemoryStore,
+    waits: list[float],
+    quick_seal: None,
+    nothing_masked: None,
 ) -> Connect:
     """Makes hooks; see :class:`Connect`."""
     return Connect(monkeypatch, server, store)

@@ -128,7 +128,7 @@ class TableauSite:
         number, read = 1, 0
         while True:
             root = _content_of(self._api.call("GET", f"{path}?pageSize={PAGE_SIZE}&pageNumber={number}"), path)
-            page = [found for found in root.iter(element) if _luid(found)]
+            page = list(root.iter(element))
             total = _total(root, path)
             if total is None:
                 # No paging in the answer: then it is all there is.
@@ -145,7 +145,10 @@ class TableauSite:
 
 
 def _luid(element: Element) -> str:
-    return element.get("id") or element.get("connectionId") or ""
+    luid = element.get("id") or element.get("connectionId")
+    if not luid:
+        raise BadAnswer(f"Tableau's answer lists a <{element.tag}> without an id.")
+    return luid
 
 
 def _total(root: Element, path: str) -> int | None:
