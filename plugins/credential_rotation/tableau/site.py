@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 PAGE_SIZE = 1000  # the most that Tableau allows
 _MOST_READINGS = 5
+_NO_SUCH_PAGE = "400006"
 
 
 class SignedIn(Protocol):
@@ -127,7 +128,13 @@ class TableauSite:
         in_this_reading: set[str] = set()
         number, read = 1, 0
         while True:
-            root = _content_of(self._api.call("GET", f"{path}?pageSize={PAGE_SIZE}&pageNumber={number}"), path)
+            try:
+                answer = self._api.call("GET", f"{path}?pageSize={PAGE_SIZE}&pageNumber={number}")
+            except RequestRefused as error:
+                if error.code == _NO_SUCH_PAGE and number > 1:
+                    return False  # What was deleted meanwhile emptied this page.
+                raise
+            root = _content_of(answer, path)
             page = list(root.iter(element))
             total = _total(root, path)
             if total is None:
