@@ -9,9 +9,10 @@ import threading
 import time
 from collections.abc import Sequence
 
-from credential_rotation.rotation.outcomes import GREEN, Outcome
+from credential_rotation.failure_marks import FailureMarks
+from credential_rotation.rotation.outcomes import GREEN
 from credential_rotation.rotation.records import ConnectionRecord
-from credential_rotation.run_folder import FailureMarks, RunFolder
+from credential_rotation.run_folder import RunFolder
 
 _SECONDS_BETWEEN_SAVES = 2.0
 
@@ -45,10 +46,7 @@ class Journal:
     def note(self, record: ConnectionRecord) -> None:
         """Keep an outcome; it reaches the file within seconds, or by :meth:`close`."""
         with self._lock:
-            before = self._records.get(record.key)
-            failed = record.outcome is Outcome.FAILED
-            if failed or (before and before.outcome is Outcome.FAILED):
-                self._marks.set(record.key, failed=failed)
+            self._marks.update(self._records.get(record.key), record)
             self._records[record.key] = record
             if time.monotonic() - self._saved_at >= _SECONDS_BETWEEN_SAVES:
                 self._save()

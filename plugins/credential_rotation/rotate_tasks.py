@@ -15,6 +15,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
+from credential_rotation.failure_marks import FailureMarks
 from credential_rotation.journal import Journal, read_journals
 from credential_rotation.retry_policy import ConnectionsFailed, ConnectionsUnfinished, RunIsRed
 from credential_rotation.rotation.approval_question import question
@@ -27,7 +28,6 @@ from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.report import Report, settle
 from credential_rotation.rotation.selection import SiteInventory, select
 from credential_rotation.rotation.update import BatchResult, update_batch
-from credential_rotation.run_folder import FailureMarks
 from credential_rotation.site_files import read_inventory, write_inventory
 from credential_rotation.tableau.site import TableauSite
 from credential_rotation.task_context import ThisTask, check_connections, credential
@@ -210,7 +210,7 @@ def _update(
                 secret,
                 in_flight=in_flight,
                 done=kept.note,
-                budget_is_spent=lambda: budget is not None and marks.count() > budget,
+                may_start=lambda: marks.count().start(budget),
             )
         finally:
             kept.close()

@@ -4,7 +4,7 @@
                                /work/inventory-<connection>.json
                                /work/plan.json
                                /work/<plan>/<task>-<map index>.json      outcomes, while the task works
-                               /work/<plan>/failed/<connection>          one for each failure that stands
+                               /work/<plan>/failed/<connection>.<kind>   one for each failure that stands
                                /work/traffic/<task>-<map index>-<try>.json
 
 They are files and not XComs, because an inventory may be large; and not Airflow's task state store, because the report
@@ -13,7 +13,6 @@ must see what a killed task had done, and a task reads no other task's state. No
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -75,23 +74,3 @@ class RunFolder:
 
     def _path(self, name: str) -> ObjectStoragePath:
         return ObjectStoragePath(f"{self._root}/{name}")
-
-
-class FailureMarks:
-    """One file for each connection that failed, so that parallel tasks know how many there are by a single listing."""
-
-    def __init__(self, folder: RunFolder, plan_id: str) -> None:
-        self._folder = folder
-        self._marks = f"work/{plan_id}/failed"
-
-    def count(self) -> int:
-        """How many connections stand as failed, over all tasks."""
-        return len(self._folder.names(self._marks))
-
-    def set(self, key: str, *, failed: bool) -> None:
-        """Mark a connection as failed, or take the mark away."""
-        name = f"{self._marks}/{hashlib.sha256(key.encode()).hexdigest()[:24]}"
-        if failed:
-            self._folder.write_text(name, key)
-        else:
-            self._folder.remove(name)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from credential_rotation.rotation.budget import FailureBudget
 from credential_rotation.rotation.filters import Filters
+from credential_rotation.rotation.wrong_input import UnusableParams
 from credential_rotation.tableau.content import ContentType
-
-
-class UnusableParams(ValueError):
-    """The run was asked for something that can't be done; nothing was looked at or written."""
 
 
 @dataclass(frozen=True)
@@ -86,40 +83,6 @@ class RotationParams:
         _refuse_what_is_not_available_yet(parsed)
         _ = parsed.budget
         return parsed
-
-
-@dataclass(frozen=True)
-class FailureBudget:
-    """The most failures after which updates still go on: a number, or a share of the targets."""
-
-    count: int | None = None
-    percent: float | None = None
-
-    @classmethod
-    def parse(cls, value: int | str) -> FailureBudget:
-        """Read ``3`` or ``"10%"``.
-
-        :raises UnusableParams: when it is neither
-        """
-        text = str(value).strip()
-        number, percent, rest = text.partition("%")
-        try:
-            amount = float(number) if percent else int(number)
-        except ValueError:
-            amount = -1
-        # Written so that it refuses "nan%" as well.
-        in_range = 0 <= amount <= (100 if percent else math.inf)
-        if isinstance(value, bool) or rest or not in_range:
-            raise UnusableParams(
-                f'max_failures: {value!r} is neither a number such as 3 nor a percentage such as "10%".'
-            )
-        return cls(percent=float(amount)) if percent else cls(count=int(amount))
-
-    def of(self, targets: int) -> int:
-        """The most failures among this many targets; a percentage allows at least one."""
-        if self.percent is None:
-            return self.count or 0
-        return max(1, int(targets * self.percent / 100)) if self.percent else 0
 
 
 def _refuse_unknown(conf: Mapping[str, Any], known: Iterable[str]) -> None:

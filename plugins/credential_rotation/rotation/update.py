@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from credential_rotation.rotation.budget import Start
 from credential_rotation.rotation.credentials import SnowflakeCredential
 from credential_rotation.rotation.outcomes import Outcome, Proof
 from credential_rotation.rotation.records import ConnectionRecord
@@ -104,16 +105,16 @@ def update_batch(
     *,
     in_flight: int,
     done: Callable[[ConnectionRecord], None],
-    budget_is_spent: Callable[[], bool],
+    may_start: Callable[[], Start],
 ) -> BatchResult:
     """Update all targets, some at a time, those of one item one after the other; one outcome for each.
 
     :param in_flight: items that are worked on at once
     :param done: is told each outcome at once, from any thread
-    :param budget_is_spent: asked before each update; when it says yes, the rest is not attempted
+    :param may_start: asked before each update that was not tried before
     :raises TableauError: as :func:`update_one` does, Throttled excepted; what is under way is finished first
     """
-    work = _BatchWork(site, credential, done, budget_is_spent)
+    work = _BatchWork(site, credential, done, may_start)
     items: dict[str, list[ConnectionRecord]] = {}
     for target in targets:
         items.setdefault(target.content_id, []).append(target)
@@ -135,12 +136,12 @@ class _BatchWork:
         site: Writable,
         credential: SnowflakeCredential,
         done: Callable[[ConnectionRecord], None],
-        budget_is_spent: Callable[[], bool],
+        may_start: Callable[[], Start],
     ) -> None:
         self._site = site
         self._credential = credential
         self._done = done
-        self._budget_is_spent = budget_is_spent
+        self._may_start = may_start
         self.stopped = threading.Event()
         self.retry_after: float | None = None
 
@@ -155,9 +156,11 @@ class _BatchWork:
 
     def _attempt(self, target: ConnectionRecord) -> ConnectionRecord:
         if self.retry_after is not None:
-            return _not_attempted(target, HELD_UP, retriable=True)
-        if self._budget_is_spent():
-            return _not_attempted(target, BUDGET_SPENT, retriable=False)
+            return _held_back(target, HELD_UP, retriable=True)
+        # What failed before may be tried again: only new updates are held back.
+        start = self._may_start() if not target.attempts else Start.NOW
+        if start is not Start.NOW:
+            return _held_back(target, BUDGET_SPENT, retriable=start is Start.LATER)
         try:
             return update_one(self._site, target, self._credential)
         except Throttled as error:
@@ -167,7 +170,7 @@ class _BatchWork:
             return replace(target, outcome=Outcome.FAILED, reason=str(error), retriable=True, attempts=attempts)
 
 
-def _not_attempted(target: ConnectionRecord, reason: str, *, retriable: bool) -> ConnectionRecord:
+def _held_back(target: ConnectionRecord, reason: str, *, retriable: bool) -> ConnectionRecord:
     if target.attempts:
         # It failed in an earlier try of the task; that is what the report must say.
         return replace(target, retriable=retriable)
