@@ -148,7 +148,9 @@ class TableauSite:
             if not page or read >= total:
                 break
             number += 1
-        return number == 1 or (len(totals) == 1 and len(in_this_reading) == read == total)
+        if number == 1:
+            return read >= total
+        return len(totals) == 1 and len(in_this_reading) == read == total
 
 
 def _luid(element: Element) -> str:

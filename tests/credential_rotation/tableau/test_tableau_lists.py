@@ -251,3 +251,13 @@ def test_an_old_site_is_not_asked_for_virtual_connections(
     with pytest.raises(NotOnThisSite, match=r"REST API 3.17 has no virtual connections \(3.18 has\)"):
         TableauSite(connect()).content(ContentType.VIRTUAL_CONNECTION)
     assert server.requests.count("list_virtual_connections") == 0
+
+
+@pytest.mark.parametrize("items", ["", '<flow id="1" name="A"/>'])
+def test_a_page_that_lacks_what_the_total_promises_is_no_whole_list(
+    connect: Connect, server: TableauServer, items: str
+) -> None:
+    body = f'<tsResponse><pagination totalAvailable="3"/><flows>{items}</flows></tsResponse>'
+    server.faults.script("list_flows", RawAnswer(200, body, XML), times=999)
+    with pytest.raises(ListKeptChanging):
+        names(connect)
