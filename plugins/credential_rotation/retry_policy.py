@@ -8,8 +8,8 @@ from datetime import timedelta
 from airflow.sdk import Context, RetryDecision, RetryPolicy
 
 from credential_rotation.rotation.credentials import UnusableCredential
-from credential_rotation.rotation.params import UnusableParams
 from credential_rotation.rotation.selection import SelectionError
+from credential_rotation.rotation.wrong_input import UnusableParams
 from credential_rotation.tableau.errors import SessionEnded, TableauError, TableauUnwell, Throttled
 
 _FIRST_DELAY = 15.0

@@ -23,11 +23,11 @@ from credential_rotation.rotation.batches import split
 from credential_rotation.rotation.canary import choose_canaries
 from credential_rotation.rotation.inventory import take_inventory
 from credential_rotation.rotation.outcomes import GREEN, VALIDATED, Outcome
-from credential_rotation.rotation.params import UnusableParams
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.report import Report, settle
 from credential_rotation.rotation.selection import SiteInventory, select
 from credential_rotation.rotation.update import BatchResult, update_batch
+from credential_rotation.rotation.wrong_input import UnusableParams
 from credential_rotation.site_files import read_inventory, write_inventory
 from credential_rotation.tableau.site import TableauSite
 from credential_rotation.task_context import ThisTask, check_connections, credential

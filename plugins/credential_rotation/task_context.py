@@ -15,7 +15,8 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from credential_rotation.hooks.tableau import TableauHook
 from credential_rotation.rotation import credentials
 from credential_rotation.rotation.credentials import SnowflakeCredential, UnusableCredential
-from credential_rotation.rotation.params import RotationParams, UnusableParams
+from credential_rotation.rotation.params import RotationParams
+from credential_rotation.rotation.wrong_input import UnusableParams
 from credential_rotation.run_folder import RunFolder
 from credential_rotation.secrets import hide_in_logs
 from credential_rotation.settings import Settings

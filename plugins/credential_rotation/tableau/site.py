@@ -112,18 +112,21 @@ class TableauSite:
         """A whole list, by LUID, though items come and go while its pages are read.
 
         What was deleted meanwhile moves the rest forward, and something slips from a page not yet read to one already
-        read. Then the total changes, or an item comes twice: so the list is read again, until it stands still.
+        read. Most often the total changes then, or an item comes twice; not so when another item was created at the
+        same time. So a list of several pages is read until it stands still and a further reading finds nothing new.
         """
         seen: dict[str, Element] = {}
         for reading in range(1, _MOST_READINGS + 1):
-            stood_still = self._read_pages(path, element, seen)
-            if stood_still:
+            known = len(seen)
+            pages = self._read_pages(path, element, seen)
+            if pages == 1 or (pages and reading > 1 and len(seen) == known):
                 return list(seen.values())
-            log.info("%s changed while it was read (reading %d); reading it again.", path, reading)
+            if not pages or reading > 1:
+                log.info("%s changed while it was read (reading %d); reading it again.", path, reading)
         raise ListKeptChanging(f"{path} changed each of the {_MOST_READINGS} times that it was read.")
 
-    def _read_pages(self, path: str, element: str, seen: dict[str, Element]) -> bool:
-        """Read all pages once into ``seen``; whether the list stood still meanwhile."""
+    def _read_pages(self, path: str, element: str, seen: dict[str, Element]) -> int:
+        """Read all pages once into ``seen``; how many there were, or 0 when the list did not stand still meanwhile."""
         totals: set[int] = set()
         in_this_reading: set[str] = set()
         number, read = 1, 0
@@ -132,7 +135,7 @@ class TableauSite:
                 answer = self._api.call("GET", f"{path}?pageSize={PAGE_SIZE}&pageNumber={number}")
             except RequestRefused as error:
                 if error.code == _NO_SUCH_PAGE and number > 1:
-                    return False  # What was deleted meanwhile emptied this page.
+                    return 0  # What was deleted meanwhile emptied this page.
                 raise
             root = _content_of(answer, path)
             page = list(root.iter(element))
@@ -140,7 +143,7 @@ class TableauSite:
             if total is None:
                 # No paging in the answer: then it is all there is.
                 seen.update((_luid(found), found) for found in page)
-                return True
+                return 1
             totals.add(total)
             read += len(page)
             seen.update((_luid(found), found) for found in page)
@@ -148,9 +151,8 @@ class TableauSite:
             if not page or read >= total:
                 break
             number += 1
-        if number == 1:
-            return read >= total
-        return len(totals) == 1 and len(in_this_reading) == read == total
+        stood_still = read >= total if number == 1 else len(totals) == 1 and len(in_this_reading) == read == total
+        return number if stood_still else 0
 
 
 def _luid(element: Element) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from credential_rotation.rotation.params import FailureBudget, UnusableParams
+from credential_rotation.rotation.budget import FailureBudget
+from credential_rotation.rotation.wrong_input import UnusableParams
 from credential_rotation.tableau.content import ContentType
 from tests.builders import DEFAULTS, rotation_params
 
