@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from credential_rotation.rotation.params import UnusableParams
 from credential_rotation.rotation.records import ConnectionRecord
+from credential_rotation.rotation.wrong_input import UnusableParams
 
 # Airflow spends about a second on each mapped task: one connection per task is the clearest, and cheap up to here.
 MOST_SINGLE_TASKS = 120

@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from credential_rotation.rotation.batches import MOST_SINGLE_TASKS, MOST_TASKS, TASKS_WHEN_BATCHED, split
-from credential_rotation.rotation.params import UnusableParams
 from credential_rotation.rotation.records import ConnectionRecord
+from credential_rotation.rotation.wrong_input import UnusableParams
 from tests.builders import target, targets
 
 
