@@ -15,7 +15,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -124,9 +124,11 @@ def host_lock_file(folder: Path, name: str) -> Path | None:
 
 @contextmanager
 def _locked(file: Path | None) -> Iterator[None]:
-    if file is None:
-        yield
-        return
-    with file.open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with ExitStack() as opened:
+        if file:
+            try:
+                fcntl.flock(opened.enter_context(file.open("a")), fcntl.LOCK_EX)
+            except OSError as error:
+                # Another user's file, or a file system without locks: jitter must do, as it does among hosts.
+                log.warning("Processes of this host can't wait for one another when they sign in: %s", error)
         yield
