@@ -120,11 +120,7 @@ def update_batch(
         items.setdefault(target.content_id, []).append(target)
     with ThreadPoolExecutor(max_workers=max(1, in_flight), thread_name_prefix="update") as pool:
         futures = [pool.submit(work.on_item, item) for item in items.values()]
-        try:
-            records = tuple(record for future in futures for record in future.result())
-        except BaseException:
-            work.stopped.set()
-            raise
+        records = tuple(record for future in futures for record in future.result())
     return BatchResult(records, work.retry_after)
 
 
@@ -142,15 +138,21 @@ class _BatchWork:
         self._credential = credential
         self._done = done
         self._may_start = may_start
-        self.stopped = threading.Event()
+        self._stopped = threading.Event()
         self.retry_after: float | None = None
 
     def on_item(self, targets: Sequence[ConnectionRecord]) -> list[ConnectionRecord]:
         results: list[ConnectionRecord] = []
         for target in targets:
-            if self.stopped.is_set():
+            if self._stopped.is_set():
                 break
-            results.append(self._attempt(target))
+            try:
+                results.append(self._attempt(target))
+            except BaseException:
+                # Here and not where the results are gathered: by then the other threads would have gone on, and a
+                # sign-in that is refused again and again locks the account.
+                self._stopped.set()
+                raise
             self._done(results[-1])
         return results
 
