@@ -1,0 +1,196 @@
+"""Reading every connection of a site."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import pytest
+
+from credential_rotation.rotation import inventory
+from credential_rotation.rotation.inventory import Inventory, Item, take_inventory
+from credential_rotation.tableau.content import ContentType
+from credential_rotation.tableau.errors import NotAllowed, ServerFault
+from credential_rotation.tableau.site import TableauSite
+from sandbox.tableau import ServerError, Site, Slow, TableauCode, TableauServer, TableauState, snowflake_connection
+from tests.dags.small_tableau import DeletedJustBefore
+
+EVERYTHING = list(ContentType)
+
+
+@pytest.fixture(autouse=True)
+def content(site: Site) -> None:
+    for number in range(6):
+        site.add_datasource(f"Orders {number}", owner=f"owner {number % 2}", connections=[snowflake_connection()])
+    for number in range(4):
+        site.add_workbook(f"Overview {number}", connections=[snowflake_connection(), snowflake_connection("OTHER")])
+    site.add_flow("Load", connections=[snowflake_connection()])
+    site.add_virtual_connection("Warehouse", connections=[snowflake_connection()])
+
+
+def _take(tableau: TableauSite, in_flight: int = 4) -> Inventory:
+    return take_inventory(tableau, EVERYTHING, in_flight)
+
+
+def _item(taken: Inventory, name: str) -> Item:
+    [found] = [item for item in taken.items if item.content.name == name]
+    return found
+
+
+def _luids(taken: Inventory) -> set[str]:
+    return {connection.id for item in taken.items for connection in item.connections}
+
+
+def test_every_connection_of_every_type_is_found(tableau: TableauSite, site: Site) -> None:
+    taken = _take(tableau)
+    assert _luids(taken) == {connection.id for _, connection in site.connections()}
+    assert [item.content.type for item in taken.items] == ["datasource"] * 6 + ["workbook"] * 4 + [
+        "flow",
+        "virtual_connection",
+    ]
+    assert taken.missing_types == {}
+
+
+def test_every_page_of_a_list_is_read(tableau: TableauSite, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("credential_rotation.tableau.site.PAGE_SIZE", 4)
+    assert _luids(_take(tableau)) == {connection.id for _, connection in site.connections()}
+
+
+def test_only_the_types_that_were_asked_for_are_read(tableau: TableauSite, server: TableauServer) -> None:
+    taken = take_inventory(tableau, [ContentType.FLOW], 4)
+    assert [item.content.name for item in taken.items] == ["Load"]
+    assert server.requests.count("query_connections") == 1
+
+
+def test_owners_have_names(tableau: TableauSite) -> None:
+    taken = _take(tableau)
+    assert _item(taken, "Orders 3").content.owner == "owner 1"
+
+
+def test_an_empty_site_is_an_empty_inventory(tableau: TableauSite, site: Site) -> None:
+    site.contents.clear()
+    assert _take(tableau) == Inventory((), {})
+
+
+def test_the_order_does_not_depend_on_which_answer_comes_first(
+    tableau: TableauSite, server: TableauServer, site: Site
+) -> None:
+    first = _take(tableau)
+    for number in (0, 2):
+        where = {"content_id": site.content(f"Orders {number}").id}
+        server.faults.script("query_connections", Slow(0.15), where)
+    assert _take(tableau) == first
+    assert server.faults.left() == 0
+
+
+@pytest.mark.parametrize("in_flight", [1, 3])
+def test_no_more_requests_are_in_flight_than_allowed(
+    tableau: TableauSite, server: TableauServer, state: TableauState, in_flight: int
+) -> None:
+    state.latency.read_seconds = 0.02
+    _take(tableau, in_flight)
+    assert server.requests.most_in_flight == in_flight
+
+
+def test_progress_is_told_with_counts_and_the_time_left(
+    tableau: TableauSite, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inventory, "_SECONDS_BETWEEN_PROGRESS", 0.0)
+    caplog.set_level(logging.INFO)
+    _take(tableau)
+    told = [re.fullmatch(r"Read the connections of (\d+) of 12 items; about \d+ s left\.", m) for m in caplog.messages]
+    assert [int(match[1]) for match in told if match] == list(range(1, 13))
+
+
+def test_the_time_left_is_that_of_the_rest_at_the_pace_so_far(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    progress = inventory._Progress(4000, clock=lambda: now[0])
+    caplog.set_level(logging.INFO)
+    for _ in range(1280):
+        now[0] += 1 / 64
+        progress.one_more()
+    assert caplog.messages == [
+        "Read the connections of 640 of 4000 items; about 52 s left.",
+        "Read the connections of 1280 of 4000 items; about 42 s left.",
+    ]
+
+
+def test_a_quick_reading_is_told_once(tableau: TableauSite, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    _take(tableau)
+    told = [message for message in caplog.messages if message.startswith("Read the connections")]
+    assert told == ["Read the connections of 12 of 12 items; about 0 s left."]
+
+
+def test_an_item_that_vanishes_meanwhile_is_gone_and_the_others_are_read(
+    tableau: TableauSite, server: TableauServer, site: Site
+) -> None:
+    victim = site.content("Orders 2")
+    server.faults.script("query_connections", DeletedJustBefore(site, victim), {"content_id": victim.id})
+    taken = _take(tableau)
+    item = _item(taken, "Orders 2")
+    assert (item.gone, item.connections, item.unreadable) == (True, (), None)
+    assert _luids(taken) == {connection.id for _, connection in site.connections()}
+
+
+@pytest.mark.parametrize("code", ["403004", "400000"])
+def test_an_item_that_may_not_be_read_says_why_and_the_others_are_read(
+    tableau: TableauSite, server: TableauServer, site: Site, code: str
+) -> None:
+    server.faults.script("query_connections", TableauCode(code, "No."), {"content_id": site.content("Load").id})
+    taken = _take(tableau)
+    item = _item(taken, "Load")
+    assert (item.gone, item.connections) == (False, ())
+    assert "can't be read" in str(item.unreadable)
+    assert code in str(item.unreadable)
+    assert len([item for item in taken.items if item.connections]) == 11
+
+
+def test_a_version_without_virtual_connections_has_none(tableau: TableauSite, state: TableauState) -> None:
+    state.rest_api_version = "3.17"
+    taken = _take(tableau)
+    assert "3.17" in taken.missing_types[ContentType.VIRTUAL_CONNECTION]
+    assert len(taken.items) == 11
+
+
+@pytest.mark.parametrize("code", ["404003", "403004"])
+@pytest.mark.parametrize("content_type", [ContentType.FLOW, ContentType.VIRTUAL_CONNECTION])
+def test_a_site_that_lacks_an_optional_type_has_none_of_it(
+    tableau: TableauSite, server: TableauServer, code: str, content_type: ContentType
+) -> None:
+    server.faults.script(f"list_{content_type}s", TableauCode(code, "Not licensed."))
+    taken = _take(tableau)
+    assert "Not licensed." in taken.missing_types[content_type]
+    assert len(taken.items) == 11
+
+
+@pytest.mark.parametrize("operation", ["list_datasources", "list_workbooks"])
+def test_a_list_that_every_site_has_must_be_readable(
+    tableau: TableauSite, server: TableauServer, operation: str
+) -> None:
+    server.faults.script(operation, TableauCode("403004", "No."))
+    with pytest.raises(NotAllowed):
+        _take(tableau)
+
+
+@pytest.mark.parametrize("operation", ["list_datasources", "list_flows", "list_users", "query_connections"])
+def test_half_an_inventory_is_none(tableau: TableauSite, server: TableauServer, operation: str) -> None:
+    server.faults.script(operation, ServerError(500), times=40)
+    with pytest.raises(ServerFault):
+        _take(tableau)
+
+
+def test_a_list_that_fails_for_a_moment_is_read_all_the_same(tableau: TableauSite, server: TableauServer) -> None:
+    server.faults.script("list_workbooks", [ServerError(500), ServerError(503)])
+    assert len(_take(tableau).items) == 12
+    assert server.faults.left() == 0
+
+
+@pytest.mark.parametrize("code", ["403004", "404000", "400000"])
+def test_where_users_may_not_be_listed_owners_are_shown_by_luid(
+    tableau: TableauSite, server: TableauServer, site: Site, code: str
+) -> None:
+    server.faults.script("list_users", TableauCode(code, "No."))
+    assert _item(_take(tableau), "Orders 1").content.owner == site.user("owner 1").id
