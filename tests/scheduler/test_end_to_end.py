@@ -61,8 +61,7 @@ def dry_run(airflow: LocalAirflow, tableau: TableauServer, argument_watch: Argum
 def rotation(airflow: LocalAirflow, tableau: TableauServer, dry_run: Rotation) -> Rotation:
     stage.script_faults(tableau)
     small_site.script_echoes(tableau)
-    # The site is small: with the default of 10 %, two connections that wait for their next try would be too many.
-    return rotate(airflow, tableau, "rotation", "updated", max_failures=5)
+    return rotate(airflow, tableau, "rotation", "updated")
 
 
 @pytest.fixture(scope="module")
@@ -110,12 +109,14 @@ def test_all_faults_happened_and_two_of_them_show_as_retries(
     rotation: Rotation, airflow: LocalAirflow, tableau: TableauServer
 ) -> None:
     assert tableau.faults.left() == 0
+    attempted_twice = [row for row in rotation.report["connections"] if row["attempts"] > 1]
+    assert len(attempted_twice) == 2
+    # Others may have been held up by these two (max_failures), and then had a second try, too.
     again = [task for task in rotation.end.tasks if task.try_number > 1]
-    assert {task.task_id for task in again} == {"update_connections"}
-    assert len(again) == 2
+    assert len(again) >= 2
     for task in again:
         tries = airflow.api.tries(stage.DAG_ID, "rotation", task.task_id, task.map_index)
-        assert [each.state for each in tries] == ["failed", "success"]
+        assert (tries[0].state, tries[-1].state) == ("failed", "success")
 
 
 def test_the_sign_ins_are_few(rotation: Rotation) -> None:
