@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from credential_rotation.rotation.outcomes import VALIDATED
 from credential_rotation.rotation.records import ConnectionRecord
 
 
 def question(plan: Sequence[ConnectionRecord], validated: Sequence[ConnectionRecord]) -> str:
     """What the person is shown, in Markdown: what was validated, what would follow, and what is left out."""
     done = {record.key for record in validated}
+    passed = {record.snowflake_conn_id for record in validated if record.outcome in VALIDATED}
     lines = ["### Validated"]
     lines += [
         f"* {_escaped(record.title)} · {_escaped(record.username)}: {record.outcome}"
@@ -20,7 +22,7 @@ def question(plan: Sequence[ConnectionRecord], validated: Sequence[ConnectionRec
     follow = Counter(
         (record.snowflake_conn_id, record.content_type.words, record.project)
         for record in plan
-        if record.is_target and record.key not in done
+        if record.snowflake_conn_id in passed and record.key not in done
     )
     lines += ["", "### Would be updated next", "", "| Credential | Type | Project | Connections |", "|---|---|---|---|"]
     lines += [

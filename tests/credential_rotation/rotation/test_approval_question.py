@@ -1,0 +1,59 @@
+"""What a person is shown who is to approve the updates."""
+
+from __future__ import annotations
+
+from credential_rotation.rotation.approval_question import question
+from credential_rotation.rotation.outcomes import Exclusion, Outcome, Proof
+from tests.builders import target
+
+CANARY = target(1, canary=True, outcome=Outcome.UPDATED, proof=Proof.SAVED)
+
+
+def test_it_says_what_was_validated_and_how() -> None:
+    assert "* Sales › Orders 1 · ETL\\_USER: updated (proof: saved)" in question([target(1)], [CANARY]).splitlines()
+
+
+def test_it_says_why_a_canary_failed() -> None:
+    failed = target(1, canary=True, outcome=Outcome.FAILED, reason="Tableau answered 403")
+    assert "failed (Tableau answered 403)" in question([target(1)], [failed])
+
+
+def test_it_counts_what_would_be_updated_next() -> None:
+    plan = [target(1), target(2), target(3), target(4, project="Finance")]
+    lines = question(plan, [CANARY]).splitlines()
+    assert "| snowflake\\_pat | data source | Sales | 2 |" in lines
+    assert "| snowflake\\_pat | data source | Finance | 1 |" in lines
+
+
+def test_it_does_not_offer_what_will_not_happen() -> None:
+    """The rest of a credential whose canary failed is not updated, whatever the person answers."""
+    plan = [
+        target(1),
+        target(2),
+        target(3, snowflake_conn_id="snowflake_bi"),
+        target(4, snowflake_conn_id="snowflake_bi"),
+    ]
+    failed = target(3, snowflake_conn_id="snowflake_bi", canary=True, outcome=Outcome.FAILED, reason="403")
+    shown = question(plan, [CANARY, failed])
+    assert "| snowflake\\_pat |" in shown
+    assert "| snowflake\\_bi |" not in shown
+
+
+def test_it_counts_what_is_left_out_by_reason() -> None:
+    left_out = [
+        target(number, snowflake_conn_id=None, outcome=Outcome.EXCLUDED, reason=reason)
+        for number, reason in enumerate([Exclusion.OAUTH, Exclusion.OTHER_USER, Exclusion.OTHER_USER])
+    ]
+    lines = question([target(9), *left_out], []).splitlines()
+    assert lines[-2:] == ["| other\\_user | 2 |", "| oauth | 1 |"]
+
+
+def test_names_do_not_become_markup() -> None:
+    name = "<script>alert(1)</script> [x](http://evil) | `y` **z**\n# w"
+    validated = target(2, content_name=name, canary=True, outcome=Outcome.UPDATED)
+    shown = question([target(1, content_name=name, project=name)], [validated])
+    assert "<script>" not in shown
+    assert "](http" not in shown
+    assert "\n# w" not in shown
+    row = next(line for line in shown.splitlines() if line.startswith("| snowflake"))
+    assert row.replace("\\|", "").count("|") == 5
