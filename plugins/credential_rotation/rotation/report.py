@@ -96,7 +96,7 @@ class Report:
     def as_csv(self) -> str:
         """The connections, for ``report.csv``. What a spreadsheet would take for a formula is made a text."""
         out = io.StringIO()
-        writer = csv.DictWriter(out, _COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(out, _COLUMNS)
         writer.writeheader()
         writer.writerows({name: _cell(value) for name, value in _row(record).items()} for record in self.records)
         return out.getvalue()

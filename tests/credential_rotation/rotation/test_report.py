@@ -1,0 +1,178 @@
+"""One outcome for every connection, and a verdict that tells the truth."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+
+from credential_rotation.rotation.outcomes import Exclusion, Outcome
+from credential_rotation.rotation.records import ConnectionRecord
+from credential_rotation.rotation.report import CANARY_FAILED, NO_WORD, NOT_REACHED, Report, settle
+from tests.builders import target, targets
+
+
+def excluded(number: int, reason: Exclusion) -> ConnectionRecord:
+    return target(number, snowflake_conn_id=None, outcome=Outcome.EXCLUDED, reason=reason)
+
+
+def report(*records: ConnectionRecord, **fields: Any) -> Report:
+    values: dict[str, Any] = {
+        "run_id": "manual__1",
+        "dry_run": False,
+        "problems": (),
+        "notes": (),
+        "content": 7,
+        "traffic": {"requests": 12, "sign_ins": 1, "throttled": 2},
+        "seconds": 3.14159,
+    }
+    return Report(**values | fields, records=records)
+
+
+class TestSettling:
+    """Every connection of the plan comes to one outcome."""
+
+    def test_what_was_decided_before_stays(self) -> None:
+        plan = [excluded(1, Exclusion.OAUTH), target(2, outcome=Outcome.PLANNED), target(3, outcome=Outcome.GONE)]
+        assert settle(plan, []) == plan
+
+    def test_what_a_task_says_counts(self) -> None:
+        updated = target(1, outcome=Outcome.UPDATED, attempts=1)
+        failed = target(2, outcome=Outcome.FAILED, reason="No.", attempts=5)
+        assert settle(targets(2), [failed, updated]) == [updated, failed]
+
+    def test_a_target_whose_task_was_killed_has_failed_since_nobody_knows(self) -> None:
+        [record] = settle(targets(1), [], attempted=[target(1).key])
+        assert (record.outcome, record.reason) == (Outcome.FAILED, NO_WORD)
+
+    def test_a_target_that_no_task_got_was_not_attempted(self) -> None:
+        [record] = settle(targets(1), [])
+        assert (record.outcome, record.reason) == (Outcome.NOT_ATTEMPTED, NOT_REACHED)
+
+    def test_after_a_failed_canary_the_rest_of_its_credential_was_not_attempted_and_says_why(self) -> None:
+        plan = [*targets(2), target(3, snowflake_conn_id="other")]
+        canary = target(1, canary=True, outcome=Outcome.FAILED, reason="No.")
+        _, second, third = settle(plan, [canary])
+        assert (second.outcome, second.reason) == (Outcome.NOT_ATTEMPTED, CANARY_FAILED)
+        assert (third.outcome, third.reason) == (Outcome.NOT_ATTEMPTED, NOT_REACHED)
+
+    def test_a_deleted_canary_is_no_failure(self) -> None:
+        _, second = settle(targets(2), [target(1, canary=True, outcome=Outcome.GONE)])
+        assert second.reason == NOT_REACHED
+
+    def test_a_canary_whose_task_was_killed_is_why_the_rest_was_not_attempted(self) -> None:
+        first, second = settle(targets(2), [], attempted=[target(1).key])
+        assert (first.outcome, second.outcome) == (Outcome.FAILED, Outcome.NOT_ATTEMPTED)
+
+    def test_what_a_person_did_not_approve_says_who(self) -> None:
+        plan = targets(2)
+        canary = target(1, canary=True, outcome=Outcome.UPDATED)
+        _, second = settle(plan, [canary], rejected="not approved (by Ann, today)")
+        assert (second.outcome, second.reason) == (Outcome.NOT_ATTEMPTED, "not approved (by Ann, today)")
+
+
+class TestState:
+    """Green only if every target was updated."""
+
+    @pytest.mark.parametrize("outcome", [Outcome.UPDATED, Outcome.UNCHANGED, Outcome.PLANNED, Outcome.GONE])
+    def test_green(self, outcome: Outcome) -> None:
+        assert report(target(1, outcome=outcome), excluded(2, Exclusion.OAUTH)).state == "success"
+
+    @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.NOT_ATTEMPTED, Outcome.ROLLED_BACK])
+    def test_red(self, outcome: Outcome) -> None:
+        made = report(target(1, outcome=Outcome.UPDATED), target(2, outcome=outcome, reason="No."))
+        assert made.state == "failed"
+        assert made.verdict() == f"1 {outcome} (first: Sales › Orders 2 · ETL_USER: No.)"
+
+    def test_an_item_that_could_not_be_read_is_red(self) -> None:
+        unread = target(1, snowflake_conn_id=None, connection_id=None, outcome=Outcome.FAILED, reason="403")
+        assert report(unread).state == "failed"
+
+    def test_a_problem_of_any_task_is_red_whatever_the_connections_say(self) -> None:
+        made = report(target(1, outcome=Outcome.UPDATED), problems=("discover: refused.", "report: odd."))
+        assert made.state == "failed"
+        assert made.verdict() == "discover: refused. report: odd."
+
+    def test_nothing_at_all_is_green(self) -> None:
+        assert report().state == "success"
+
+
+class TestCounts:
+    """The summary."""
+
+    def test_it_has_the_names_of_the_contract(self) -> None:
+        assert list(report().summary) == [
+            "content", "connections", "targets", "updated", "unchanged", "planned", "failed", "gone", "not_attempted",
+            "rolled_back", "excluded",
+        ]  # fmt: skip
+
+    def test_it_counts_each_connection_once(self) -> None:
+        records = [
+            *targets(3, outcome=Outcome.UPDATED),
+            target(4, outcome=Outcome.FAILED),
+            target(5, outcome=Outcome.GONE),
+            excluded(6, Exclusion.OAUTH),
+            excluded(7, Exclusion.OTHER_USER),
+            excluded(8, Exclusion.OTHER_USER),
+            target(9, snowflake_conn_id=None, connection_id=None, outcome=Outcome.FAILED),
+        ]
+        summary = report(*records).summary
+        assert (summary["content"], summary["connections"], summary["targets"]) == (7, 8, 5)
+        assert (summary["updated"], summary["failed"], summary["gone"], summary["not_attempted"]) == (3, 2, 1, 0)
+        assert summary["excluded"] == {"other_user": 2, "oauth": 1}
+
+    def test_the_brief_form_has_everything_but_the_connections(self) -> None:
+        made = report(target(1, outcome=Outcome.UPDATED))
+        assert made.brief() | {"connections": made.as_dict()["connections"]} == made.as_dict()
+        assert "connections" not in made.brief()
+        assert (made.brief()["requests"], made.brief()["sign_ins"], made.brief()["throttled"]) == (12, 1, 2)
+        assert made.brief()["seconds"] == 3.1
+
+    def test_a_connection_has_the_names_of_the_contract_and_survives_json(self) -> None:
+        [row] = json.loads(json.dumps(report(target(1, outcome=Outcome.UPDATED, attempts=1)).as_dict()))["connections"]
+        assert list(row) == [
+            "tableau_conn_id", "site", "content_type", "content_id", "content_name", "project", "owner",
+            "connection_id", "server_address", "username", "snowflake_conn_id", "outcome", "proof", "reason",
+            "attempts", "canary",
+        ]  # fmt: skip
+        assert row["outcome"] == "updated"
+
+
+class TestTables:
+    """For spreadsheets, and for the task log."""
+
+    @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+    def test_what_a_spreadsheet_would_take_for_a_formula_is_a_text(self, start: str) -> None:
+        name = start + "SUM(A1:A9)"
+        text = report(target(1, content_name=name, project=name, owner=name, outcome=Outcome.UPDATED)).as_csv()
+        [row] = csv.DictReader(io.StringIO(text, newline=""))
+        assert row["content_name"] == row["project"] == row["owner"] == "'" + name
+
+    def test_awkward_names_come_back_from_the_csv(self) -> None:
+        name = 'a, "b"; c\n<d> 売上 🚀'
+        text = report(target(1, content_name=name, outcome=Outcome.UPDATED), target(2, outcome=Outcome.GONE)).as_csv()
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        assert [row["content_name"] for row in rows] == [name, "Orders 2"]
+        assert [row["outcome"] for row in rows] == ["updated", "gone"]
+
+    def test_the_log_shows_the_counts_the_notes_and_what_went_wrong(self) -> None:
+        made = report(
+            target(1, outcome=Outcome.UPDATED),
+            target(2, outcome=Outcome.FAILED, reason="No."),
+            excluded(3, Exclusion.OAUTH),
+            notes=("No flows were looked at.",),
+        )
+        lines = [line.strip() for line in made.as_table().splitlines()]
+        assert "updated  1" in lines
+        assert "oauth  1  excluded" in lines
+        assert "Note: No flows were looked at." in lines
+        assert "failed: Sales › Orders 2 · ETL_USER · No." in lines
+        assert not any(line.startswith("planned") for line in lines)
+
+    def test_the_log_does_not_show_thousands_of_failures(self) -> None:
+        table = report(*targets(2000, outcome=Outcome.FAILED, reason="No.")).as_table()
+        assert len(table.splitlines()) < 100
+        assert "... and 1950 more, see the report" in table
