@@ -1,0 +1,83 @@
+"""The trigger form: the table of the contract, pinned."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import ParamValidationError
+
+from credential_rotation.dag_params import defaults, rotation_params
+from credential_rotation.rotation.params import RotationParams
+from tests.builders import DEFAULTS
+
+TEXTS, SWITCH, MAYBE_TEXT, MAYBE_NUMBER = "array", "boolean", ["null", "string"], ["null", "integer"]
+# canary_proof becomes `connects` when that is available.
+CONTRACT: dict[str, tuple[Any, Any]] = {
+    "tableau_conn_ids": (TEXTS, ["tableau_default"]),
+    "snowflake_conn_ids": (TEXTS, ["snowflake_pat"]),
+    "content_types": (TEXTS, ["datasource", "workbook", "flow", "virtual_connection"]),
+    "projects": (TEXTS, []),
+    "exclude_projects": (TEXTS, []),
+    "owners": (TEXTS, []),
+    "tags": (TEXTS, []),
+    "content_name": (MAYBE_TEXT, None),
+    "ids": (TEXTS, []),
+    "dry_run": (SWITCH, False),
+    "validate_on": (MAYBE_TEXT, None),
+    "canary_proof": ("string", "saved"),
+    "proof": ("string", "saved"),
+    "require_approval": (SWITCH, False),
+    "force": (SWITCH, False),
+    "embed_where_prompting": (SWITCH, False),
+    "max_failures": (["integer", "string"], "10%"),
+    "connections_per_task": (MAYBE_NUMBER, None),
+    "max_requests_per_minute": (MAYBE_NUMBER, None),
+}
+
+
+def test_names_types_and_defaults_are_those_of_the_contract() -> None:
+    assert {name: (param.schema["type"], param.value) for name, param in rotation_params().items()} == CONTRACT
+
+
+def test_what_the_form_offers_is_what_a_run_reads() -> None:
+    assert set(rotation_params()) == {field.name for field in fields(RotationParams)}
+
+
+def test_the_form_untouched_is_a_usable_run() -> None:
+    assert defaults() == DEFAULTS
+    assert RotationParams.parse(defaults()).dry_run is False
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_each_explains_itself(name: str) -> None:
+    schema = rotation_params()[name].schema
+    assert all(schema.get(key) for key in ("title", "section", "description_md"))
+
+
+def test_choices_are_offered_to_choose_from() -> None:
+    params = rotation_params()
+    kinds = ["datasource", "workbook", "flow", "virtual_connection"]
+    assert params["content_types"].schema["examples"] == params["content_types"].schema["items"]["enum"] == kinds
+    assert set(params["content_types"].schema["values_display"]) == set(kinds)
+    assert set(params["canary_proof"].schema["enum"]) == set(params["proof"].schema["enum"]) == {"connects", "saved"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tableau_conn_ids", "tableau_default"),
+        ("snowflake_conn_ids", [""]),
+        ("content_types", ["dashboard"]),
+        ("dry_run", "yes"),
+        ("proof", "hope"),
+        ("connections_per_task", 0),
+        ("connections_per_task", "many"),
+        ("max_requests_per_minute", 0),
+        ("max_failures", 0.5),
+    ],
+)
+def test_what_can_not_be_meant_is_refused_by_the_form(name: str, value: object) -> None:
+    with pytest.raises(ParamValidationError):
+        rotation_params()[name].resolve(value)

@@ -1,0 +1,61 @@
+"""An inventory on its way through a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from credential_rotation.rotation.inventory import Inventory, Item
+from credential_rotation.rotation.selection import SiteInventory
+from credential_rotation.run_folder import RunFolder
+from credential_rotation.site_files import read_inventory, write_inventory
+from credential_rotation.tableau.content import ContentType
+from tests.builders import connection, content, item
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return RunFolder("a_dag", "manual__2026-11-24T03:45:00+00:00", f"file://{tmp_path}")
+
+
+def test_an_inventory_comes_back_as_it_was(folder: RunFolder) -> None:
+    site = SiteInventory(
+        "tableau_default",
+        "acme",
+        Inventory(
+            (
+                item(
+                    connection(server_port="443"),
+                    connection("c2", embed_password=None),
+                    name="売上 🚀",
+                    tags=("a", "b"),
+                ),
+                item(connection("c3", oauth_keychain=True, embed_password=False), type=ContentType.VIRTUAL_CONNECTION),
+                Item(content("Denied"), unreadable="403"),
+                Item(content("Vanished"), gone=True),
+            ),
+            {ContentType.FLOW: "not licensed"},
+        ),
+    )
+    write_inventory(folder, site)
+    assert read_inventory(folder, "tableau_default") == site
+
+
+def test_two_sites_have_two_files(folder: RunFolder) -> None:
+    for name in ("one", "two"):
+        write_inventory(folder, SiteInventory(name, name, Inventory((), {})))
+    assert read_inventory(folder, "one").site == "one"
+    assert read_inventory(folder, "two").site == "two"
+
+
+def test_what_a_task_says_of_it_is_short_and_counts(folder: RunFolder) -> None:
+    site = SiteInventory("one", "acme", Inventory((item(connection(), connection("c2")), item(name="Other")), {}))
+    said = write_inventory(folder, site)
+    assert (said["tableau_conn_id"], said["content"], said["connections"]) == ("one", 2, 2)
+    assert Path(said["inventory"]).is_file()
+
+
+def test_an_inventory_that_is_not_there_says_what_to_do_on_several_hosts(folder: RunFolder) -> None:
+    with pytest.raises(FileNotFoundError, match="CREDENTIAL_ROTATION_REPORTS"):
+        read_inventory(folder, "one")
