@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from credential_rotation.failure_marks import FailureMarks
-from credential_rotation.rotation.outcomes import GREEN
+from credential_rotation.rotation.outcomes import GREEN, Outcome
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.run_folder import RunFolder
 
@@ -44,11 +44,17 @@ class Journal:
         return list(self._records.values())
 
     def note(self, record: ConnectionRecord) -> None:
-        """Keep an outcome; it reaches the file within seconds, or by :meth:`close`."""
+        """Keep an outcome; it reaches the file within seconds, or by :meth:`close`; a failure does so at once.
+
+        A mark never stands without its failure in the file: after a kill, nobody would know to take it away.
+        """
         with self._lock:
-            self._marks.update(self._records.get(record.key), record)
+            before, failed = self._records.get(record.key), record.outcome is Outcome.FAILED
             self._records[record.key] = record
-            if time.monotonic() - self._saved_at >= _SECONDS_BETWEEN_SAVES:
+            if failed:
+                self._save()
+            self._marks.update(before, record)
+            if not failed and time.monotonic() - self._saved_at >= _SECONDS_BETWEEN_SAVES:
                 self._save()
 
     def close(self) -> None:

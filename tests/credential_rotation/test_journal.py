@@ -1,0 +1,208 @@
+"""What a mapped task has done: kept so that a retry does only the rest, and the report sees what a killed task did."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from credential_rotation import journal as journal_module
+from credential_rotation.failure_marks import FailureMarks
+from credential_rotation.journal import Journal, read_journals
+from credential_rotation.rotation.outcomes import Outcome, Proof
+from credential_rotation.rotation.records import ConnectionRecord
+from credential_rotation.run_folder import RunFolder
+from credential_rotation.tableau.content import ContentType
+
+PLAN = "plan-1"
+
+
+def target(number: int) -> ConnectionRecord:
+    return ConnectionRecord(
+        tableau_conn_id="tableau_default",
+        site="acme",
+        content_type=ContentType.WORKBOOK,
+        content_id=f"workbook-{number}",
+        content_name=f"Umsätze {number}",
+        project="Sales",
+        owner="Ann",
+        connection_id=f"connection-{number}",
+        server_address="acme.snowflakecomputing.com",
+        server_port="",
+        username="SVC",
+        snowflake_conn_id="snowflake_pat",
+    )
+
+
+TARGETS = [target(number) for number in range(4)]
+
+
+def updated(record: ConnectionRecord) -> ConnectionRecord:
+    return replace(record, outcome=Outcome.UPDATED, proof=Proof.SAVED, attempts=record.attempts + 1)
+
+
+def failed(record: ConnectionRecord, *, retriable: bool = False) -> ConnectionRecord:
+    attempts = record.attempts + 1
+    return replace(record, outcome=Outcome.FAILED, reason="why", retriable=retriable, attempts=attempts)
+
+
+@pytest.fixture(params=["local", "memory"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> RunFolder:
+    root = str(tmp_path) if request.param == "local" else f"memory://{uuid.uuid4().hex}"
+    return RunFolder("a_dag", "a run", root)
+
+
+def start(folder: RunFolder, task: str = "update-0", targets: Sequence[ConnectionRecord] = TARGETS) -> Journal:
+    return Journal(folder, PLAN, task, targets)
+
+
+def failures(folder: RunFolder) -> tuple[int, int]:
+    count = FailureMarks(folder, PLAN).count()
+    return count.final, count.passing
+
+
+def test_at_first_everything_is_left_and_the_report_knows_what_was_started(folder: RunFolder) -> None:
+    journal = start(folder)
+    assert journal.left() == TARGETS
+    assert journal.records() == []
+    assert read_journals(folder, PLAN) == ([each.key for each in TARGETS], [])
+
+
+def test_a_retry_does_only_the_rest_and_knows_the_earlier_tries(folder: RunFolder) -> None:
+    journal = start(folder)
+    journal.note(updated(TARGETS[0]))
+    journal.note(failed(TARGETS[1], retriable=True))
+    journal.note(replace(TARGETS[2], outcome=Outcome.GONE))
+    journal.close()
+    assert start(folder).left() == [failed(TARGETS[1], retriable=True), TARGETS[3]]
+    assert start(folder).left()[0].attempts == 1
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_what_is_left_is_what_is_not_as_it_should_be(folder: RunFolder, outcome: Outcome) -> None:
+    journal = start(folder, targets=TARGETS[:1])
+    journal.note(replace(TARGETS[0], outcome=outcome))
+    journal.close()
+    done = outcome in (Outcome.UPDATED, Outcome.UNCHANGED, Outcome.PLANNED, Outcome.GONE)
+    assert [each.outcome for each in start(folder, targets=TARGETS[:1]).left()] == ([] if done else [outcome])
+
+
+def test_a_record_comes_back_as_it_was(folder: RunFolder) -> None:
+    record = failed(replace(TARGETS[0], canary=True), retriable=True)
+    journal = start(folder)
+    journal.note(record)
+    journal.close()
+    assert start(folder).records() == [record]
+    assert read_journals(folder, PLAN)[1] == [record]
+
+
+def test_a_killed_task_leaves_what_it_did_until_seconds_ago(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "_SECONDS_BETWEEN_SAVES", 0.0)
+    start(folder).note(updated(TARGETS[0]))  # never closed
+    assert start(folder).left() == TARGETS[1:]
+
+
+def test_a_torn_journal_is_begun_anew(folder: RunFolder) -> None:
+    journal = start(folder)
+    journal.note(updated(TARGETS[0]))
+    journal.close()
+    folder.write_text(f"work/{PLAN}/update-0.json", '{"started": ["tab')
+    assert read_journals(folder, PLAN) == ([], [])
+    assert start(folder).left() == TARGETS
+
+
+def test_another_task_and_another_plan_have_journals_of_their_own(folder: RunFolder) -> None:
+    one, other = start(folder, "update-0", TARGETS[:2]), start(folder, "update-1", TARGETS[2:])
+    one.note(updated(TARGETS[0]))
+    one.close()
+    assert other.left() == TARGETS[2:]
+    assert Journal(folder, "plan-2", "update-0", TARGETS).left() == TARGETS
+    started, records = read_journals(folder, PLAN)
+    assert sorted(started) == sorted(each.key for each in TARGETS)
+    assert records == [updated(TARGETS[0])]
+
+
+def test_what_is_no_target_any_more_is_forgotten(folder: RunFolder) -> None:
+    journal = start(folder)
+    journal.note(updated(TARGETS[0]))
+    journal.close()
+    assert start(folder, targets=TARGETS[1:]).records() == []
+
+
+def test_many_threads_may_note(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "_SECONDS_BETWEEN_SAVES", 0.0)
+    targets = [target(number) for number in range(60)]
+    journal = start(folder, targets=targets)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(journal.note, [(failed if n % 3 == 0 else updated)(each) for n, each in enumerate(targets)]))
+    journal.close()
+    assert start(folder, targets=targets).left() == [failed(each) for each in targets[::3]]
+    assert failures(folder) == (20, 0)
+
+
+def test_failures_are_counted_over_all_tasks_by_kind(folder: RunFolder) -> None:
+    start(folder, "update-0", TARGETS[:2]).note(failed(TARGETS[0]))
+    start(folder, "update-1", TARGETS[2:]).note(failed(TARGETS[2], retriable=True))
+    assert failures(folder) == (1, 1)
+    assert FailureMarks(folder, "plan-2").count().final == 0
+
+
+def test_a_failure_that_was_mended_counts_no_more(folder: RunFolder) -> None:
+    journal = start(folder)
+    journal.note(failed(TARGETS[0], retriable=True))
+    journal.note(failed(TARGETS[0]))
+    assert failures(folder) == (1, 0)
+    journal.close()
+    start(folder).note(updated(TARGETS[0]))
+    assert failures(folder) == (0, 0)
+
+
+def test_a_failure_that_a_killed_task_marked_can_be_mended_by_its_retry(folder: RunFolder) -> None:
+    start(folder).note(failed(TARGETS[0]))  # killed at once: never closed
+    assert failures(folder) == (1, 0)
+    start(folder).note(updated(TARGETS[0]))
+    assert failures(folder) == (0, 0)
+
+
+def killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_task_that_is_killed_before_it_marks_a_failure_counts_right_after_its_retry(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = start(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(FailureMarks, "update", killed)
+        with pytest.raises(KeyboardInterrupt):
+            journal.note(failed(TARGETS[0]))
+    retry = start(folder)
+    assert TARGETS[0].key in {each.key for each in retry.left()}
+    retry.note(updated(TARGETS[0]))
+    assert failures(folder) == (0, 0)
+
+
+def test_a_task_that_is_killed_before_it_takes_a_mark_away_does_it_in_its_retry(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "_SECONDS_BETWEEN_SAVES", 0.0)
+    start(folder).note(failed(TARGETS[0]))
+    journal = start(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "remove", killed)
+        with pytest.raises(KeyboardInterrupt):
+            journal.note(updated(TARGETS[0]))
+    retry = start(folder)
+    for each in retry.left():
+        retry.note(updated(each))
+    assert failures(folder) == (0, 0)
+
+
+def test_no_journal_holds_a_secret() -> None:
+    assert not {"password", "token", "secret"} & {name.casefold() for name in TARGETS[0].as_dict()}
