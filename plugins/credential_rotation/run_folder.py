@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ class RunFolder:
             return str(path)
         local = Path(path.path)
         local.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = local.with_name(f".{local.name}.{os.getpid()}")
+        # Not named after the process: its threads, and other hosts, may write the same file.
+        unfinished = local.with_name(f".{uuid.uuid4().hex}")
         unfinished.write_text(text, encoding="utf-8")
         unfinished.replace(local)
         return str(local)
