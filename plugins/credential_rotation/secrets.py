@@ -32,6 +32,7 @@ def forms_of(secret: str) -> list[str]:
         escape(secret, {'"': "&quot;", "'": "&#39;"}),
         escape(secret, {'"': "&quot;", "'": "&#x27;"}),
         quoteattr(secret)[1:-1],
+        escape(secret, {'"': "&quot;", "\t": "&#09;", "\n": "&#10;", "\r": "&#13;"}),  # as ElementTree writes it
         base64.b64encode(raw).decode(),
         base64.urlsafe_b64encode(raw).decode(),
     }
