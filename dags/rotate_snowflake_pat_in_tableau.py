@@ -38,7 +38,7 @@ def rotate_snowflake_pat_in_tableau() -> None:
         """Refuse wrong input. Asks nothing of Tableau."""
         return rotate_tasks.check_params()
 
-    @task(map_index_template="{{ tableau_conn_id }}")
+    @task(map_index_template="{{ task.op_kwargs['tableau_conn_id'] }}")
     def discover(tableau_conn_id: str) -> dict[str, Any]:
         """Read every connection of a site. Only reads."""
         return rotate_tasks.discover(tableau_conn_id)
@@ -48,7 +48,7 @@ def rotate_snowflake_pat_in_tableau() -> None:
         """Decide on every connection. Asks nothing of Tableau."""
         return rotate_tasks.filter_connections()
 
-    @task(map_index_template="{{ label }}")
+    @task(map_index_template="{{ task.op_kwargs['canary']['label'] }}")
     def validate_one(canary: dict[str, Any]) -> dict[str, Any]:
         """Write to one connection of each credential."""
         return rotate_tasks.validate_one(canary)
@@ -58,7 +58,10 @@ def rotate_snowflake_pat_in_tableau() -> None:
         """Deal the rest out. Asks nothing of Tableau."""
         return rotate_tasks.plan_updates()
 
-    @task(map_index_template="{{ label }}", max_active_tis_per_dagrun=settings.max_parallel_tasks)
+    @task(
+        map_index_template="{{ task.op_kwargs['batch']['label'] }}",
+        max_active_tis_per_dagrun=settings.max_parallel_tasks,
+    )
     def update_connections(batch: dict[str, Any]) -> dict[str, Any]:
         """Write to the connections of one batch."""
         return rotate_tasks.update_connections(batch)

@@ -101,7 +101,6 @@ def _plan(task: ThisTask) -> tuple[dict[str, Any], dict[str, list[ConnectionReco
 
 def validate_one(canary: dict[str, Any]) -> dict[str, Any]:
     """Update one connection of a credential, and prove it, before any other is touched."""
-    _label(canary["label"])
     task = ThisTask()
     for number, values in enumerate(canary["candidates"]):
         target = replace(ConnectionRecord.from_dict(values), canary=True)
@@ -147,7 +146,6 @@ def plan_updates() -> list[dict[str, Any]]:
 
 def update_connections(batch: dict[str, Any]) -> dict[str, Any]:
     """Update the connections of one batch, those that an earlier try has done excepted."""
-    _label(batch["label"])
     task = ThisTask()
     targets = [ConnectionRecord.from_dict(each) for each in batch["targets"]]
     in_flight = task.settings.in_flight_per_task
@@ -268,13 +266,6 @@ def _rejection(task: ThisTask) -> str | None:
 def _notes_of(site: SiteInventory) -> list[str]:
     missing = site.inventory.missing_types
     return [f"{site.tableau_conn_id}: no {kind.words}s were looked at: {why}" for kind, why in missing.items()]
-
-
-def _label(label: str) -> None:
-    # Read by map_index_template; set first, so that a task that fails early has its name as well.
-    # Airflow keeps 250 characters, and PostgreSQL refuses more: the task would fail after its work is done.
-    shown = label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…"
-    get_current_context()["label"] = shown  # type: ignore[typeddict-unknown-key]
 
 
 def _because(record: ConnectionRecord) -> str:
