@@ -73,17 +73,19 @@ class AirflowUnderTest:
             "DO_NOT_TRACK": "1",
         }
 
-    def python(self, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run Python code in this Airflow, from a folder that is none of the repository's."""
-        return subprocess.run(  # noqa: S603
-            [sys.executable, *arguments, "-c", code],
-            env=self.environment(),
+    def script(self, name: str, **environment: str) -> str:
+        """What a script beside this file prints in this Airflow, run from a folder that is none of ours."""
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, str(Path(__file__).with_name(name))],
+            env=self.environment() | environment,
             cwd=self.home,
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
+        assert done.returncode == 0, done.stderr[-5000:]
+        return done.stdout
 
     def start(self) -> None:
         """Migrate the database and start the process."""
