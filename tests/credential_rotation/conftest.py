@@ -87,13 +87,11 @@ def nothing_masked() -> None:
 
 
 @pytest.fixture
-def connect(
-    monkeypatch: pytest.MonkeyPatch,
-    server: TableauServer,
-    store: MemoryStore,
-    waits: list[float],
-    quick_seal: None,
-    nothing_masked: None,
-) -> Connect:
+def quickly(waits: list[float], quick_seal: None, nothing_masked: None) -> None:
+    """Nothing takes longer than the test needs."""
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch, server: TableauServer, store: MemoryStore, quickly: None) -> Connect:
     """Makes hooks; see :class:`Connect`."""
     return Connect(monkeypatch, server, store)

@@ -100,9 +100,7 @@ def test_a_record_comes_back_as_it_was(folder: RunFolder) -> None:
     assert read_journals(folder, PLAN)[1] == [record]
 
 
-def test_a_killed_task_leaves_what_it_did_until_seconds_ago(
-    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_task_leaves_what_it_did_until_seconds_ago(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "_SECONDS_BETWEEN_SAVES", 0.0)
     start(folder).note(updated(TARGETS[0]))  # never closed
     assert start(folder).left() == TARGETS[1:]

@@ -232,8 +232,9 @@ def test_an_entity_bomb_does_not_go_off(hook: TableauHook, server: TableauServer
 
 
 def test_an_external_entity_is_not_fetched(hook: TableauHook, server: TableauServer, orders: Content) -> None:
-    own = f'<?xml version="1.0"?><!DOCTYPE t [<!ENTITY x SYSTEM "{server.url}/api/2.4/serverinfo">]><tsResponse>&x;</tsResponse>'
-    server.faults.script("query_connections", RawAnswer(200, own, XML), times=99)
+    entity = f'<!ENTITY x SYSTEM "{server.url}/api/2.4/serverinfo">'
+    body = f"<!DOCTYPE t [{entity}]><tsResponse>&x;</tsResponse>"
+    server.faults.script("query_connections", RawAnswer(200, body, XML), times=99)
     assert isinstance(failure(hook, orders), BadAnswer)
     assert server.requests.count("server_info") == 0
 

@@ -35,7 +35,7 @@ def stranger() -> Iterator[Received]:
 
 
 def test_a_certificate_of_an_unknown_authority_is_refused(connect: Connect, https: HttpsTableau) -> None:
-    with pytest.raises(Unreachable, match="can't be trusted.*extra 'verify'.*'tableau_default'"):
+    with pytest.raises(Unreachable, match=r"can't be trusted.*extra 'verify'.*'tableau_default'"):
         connect(host=https.url).version()
     assert len(https.requests) == 0
 
@@ -137,7 +137,7 @@ def test_a_proxy_that_refuses_is_named_without_its_password(
             host="https://tableau.test",
             proxies={"https": f"http://u:proxy-password@{proxy.url.removeprefix('http://')}"},
         )
-        with pytest.raises(Unreachable, match="the proxy on the way to https://tableau.test refused") as caught:
+        with pytest.raises(Unreachable, match=r"the proxy on the way to https://tableau\.test refused") as caught:
             hook.version()
     assert "proxy-password" not in all_that_is_told_by(caught.value)
 
