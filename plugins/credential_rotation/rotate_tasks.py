@@ -199,13 +199,14 @@ def _update(
         log.info("%d of %d were done by an earlier try.", len(targets) - len(left), len(targets))
     site = targets[0].tableau_conn_id
     with task.tableau(site, in_flight=in_flight, sharers=task.settings.max_parallel_tasks) as hook:
-        secret = credential(str(targets[0].snowflake_conn_id))
-        hook.keep_secret(secret.token)
+        ours = credential(str(targets[0].snowflake_conn_id))
+        for secret in ours.secrets:
+            hook.keep_secret(secret)
         try:
             result = update_batch(
                 TableauSite(hook),
                 left,
-                secret,
+                ours,
                 in_flight=in_flight,
                 done=kept.note,
                 may_start=lambda: marks.count().start(budget),

@@ -39,6 +39,7 @@ class ThisTask:
         self.map_index = self.instance.map_index if self.instance.map_index is not None else -1
         self.settings = Settings.from_environment()
         self.folder = RunFolder(self.instance.dag_id, self.run_id)
+        self._traffic: Counter[str] = Counter()
 
     @cached_property
     def params(self) -> RotationParams:
@@ -111,7 +112,9 @@ class ThisTask:
         return dict(counts)
 
     def _leave(self, traffic: Traffic) -> None:
-        self.folder.write(f"work/traffic/{self.name}-{self.instance.try_number}.json", traffic.as_dict())
+        # Added up, since a task may open several hooks, one after the other.
+        self._traffic.update(traffic.as_dict())
+        self.folder.write(f"work/traffic/{self.name}-{self.instance.try_number}.json", self._traffic)
 
 
 def credential(conn_id: str) -> SnowflakeCredential:
@@ -123,7 +126,8 @@ def credential(conn_id: str) -> SnowflakeCredential:
     if conn is None:
         raise UnusableCredential(f"snowflake_conn_ids: there is no Airflow connection '{conn_id}'.")
     found = credentials.from_airflow_connection(conn)
-    hide_in_logs(found.token)
+    for secret in found.secrets:
+        hide_in_logs(secret)
     return found
 
 

@@ -20,13 +20,22 @@ class UnusableCredential(ValueError):
 
 @dataclass(frozen=True)
 class SnowflakeCredential:
-    """One Snowflake user with its token. ``usernames`` and ``addresses`` are lower case, for comparing only."""
+    """One Snowflake user with its token. ``usernames`` and ``addresses`` are lower case, for comparing only.
+
+    ``previous`` is the secret before this one, where it is known.
+    """
 
     conn_id: str
     login: str
     token: str = field(repr=False)
     usernames: frozenset[str]
     addresses: frozenset[str]
+    previous: str | None = field(default=None, repr=False)
+
+    @property
+    def secrets(self) -> list[str]:
+        """What nobody may read."""
+        return [self.token, *([self.previous] if self.previous else [])]
 
     def is_for_account(self, server_address: str) -> bool:
         """Whether an address in Tableau is one of this credential's account."""
@@ -59,6 +68,7 @@ def from_airflow_connection(conn: Connection) -> SnowflakeCredential:
         token=token,
         usernames=frozenset(name.strip().casefold() for name in [login, *_texts(conn, extra, "tableau_usernames")]),
         addresses=accounts,
+        previous=_secret(conn, extra, "previous_password"),
     )
 
 
@@ -81,6 +91,13 @@ def _extra(conn: Connection) -> dict[str, Any]:
     if not isinstance(extra, dict):
         raise _wrong(conn, "extra is no JSON object")
     return extra
+
+
+def _secret(conn: Connection, extra: dict[str, Any], key: str) -> str | None:
+    value = extra.get(key) or None
+    if value is not None and not isinstance(value, str):
+        raise _wrong(conn, f"extra '{key}' must be a text")
+    return value
 
 
 def _text(conn: Connection, extra: dict[str, Any], key: str) -> str:

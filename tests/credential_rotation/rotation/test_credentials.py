@@ -104,6 +104,12 @@ def test_a_complaint_names_the_connection_and_the_field_and_no_secret(fields: di
     assert SECRET not in str(raised.value)
 
 
+def test_the_secret_before_is_kept_from_sight_as_well() -> None:
+    credential = snowflake_credential(previous_password="the-old-secret")
+    assert "the-old-secret" in credential.secrets
+    assert "the-old-secret" not in repr(credential)
+
+
 def test_what_a_newer_version_may_put_into_the_extra_does_no_harm() -> None:
     credential = snowflake_credential(previous_password="old", token_name="T", role="R", warehouse="W", port=443)
     assert credential.is_for_account("acme-prod.snowflakecomputing.com")
