@@ -1,0 +1,204 @@
+"""What a task learns from Airflow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from credential_rotation import task_context
+from credential_rotation.hooks.tableau import TableauHook
+from credential_rotation.rotation.credentials import UnusableCredential
+from credential_rotation.rotation.wrong_input import UnusableParams
+from credential_rotation.tableau.errors import NotAllowed
+from credential_rotation.task_context import ThisTask, check_connections, credential
+from tests.builders import DEFAULTS, rotation_params
+
+TOKEN = "pat-that-nobody-may-read"
+TABLEAU = {"conn_type": "tableau", "host": "tableau.acme.example", "login": "rotation", "password": "tableau-secret"}
+SNOWFLAKE = {"conn_type": "snowflake", "login": "ETL_USER", "password": TOKEN, "extra": {"account": "acme-prod"}}
+
+Define = Callable[..., None]
+Start = Callable[..., ThisTask]
+
+
+@pytest.fixture
+def define(monkeypatch: pytest.MonkeyPatch) -> Define:
+    """Defines an Airflow connection."""
+
+    def define(conn_id: str, usual: dict[str, Any], **changes: Any) -> None:
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(usual | changes))
+
+    define("tableau_default", TABLEAU)
+    define("snowflake_pat", SNOWFLAKE)
+    return define
+
+
+@dataclass
+class _Instance:
+    task_id: str = "update_connections"
+    dag_id: str = "rotate_snowflake_pat_in_tableau"
+    run_id: str = "manual__1"
+    map_index: int | None = -1
+    try_number: int = 1
+
+
+@dataclass
+class _DagRun:
+    conf: dict[str, Any]
+    start_date: datetime | None = None
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Start:
+    """Starts a task of a run."""
+
+    def start(conf: dict[str, Any] | None = None, started: datetime | None = None, **instance: Any) -> ThisTask:
+        context = {
+            "ti": _Instance(**instance),
+            "dag_run": _DagRun(conf or {}, started),
+            "params": DEFAULTS | (conf or {}),
+        }
+        monkeypatch.setattr(task_context, "get_current_context", lambda: context)
+        return ThisTask()
+
+    return start
+
+
+class TestConnections:
+    """Wrong connections are found before anything is asked of Tableau."""
+
+    def test_right_ones_are_no_problem(self, define: Define) -> None:
+        check_connections(rotation_params())
+
+    def test_a_credential_is_that_of_its_connection(self, define: Define) -> None:
+        found = credential("snowflake_pat")
+        assert (found.login, found.token) == ("ETL_USER", TOKEN)
+
+    def test_one_that_does_not_exist_is_named(self, define: Define) -> None:
+        with pytest.raises(UnusableCredential, match="no Airflow connection 'snowflake_typo'"):
+            credential("snowflake_typo")
+
+    def test_all_problems_are_told_at_once_and_no_secret(self, define: Define) -> None:
+        define("tableau_default", TABLEAU, host="")
+        define("snowflake_bi", SNOWFLAKE, login="", password=TOKEN)
+        params = rotation_params(
+            tableau_conn_ids=["tableau_default", "tableau_typo"],
+            snowflake_conn_ids=["snowflake_pat", "snowflake_bi", "snowflake_typo"],
+        )
+        with pytest.raises(UnusableParams) as raised:
+            check_connections(params)
+        told = str(raised.value)
+        for words in (
+            "'tableau_default': host is empty",
+            "tableau_conn_ids: there is no Airflow connection 'tableau_typo'",
+            "'snowflake_bi': login is empty",
+            "snowflake_conn_ids: there is no Airflow connection 'snowflake_typo'",
+        ):
+            assert words in told
+        assert TOKEN not in told
+        assert "tableau-secret" not in told
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {},
+            {"host": "TABLEAU.acme.example"},
+            {"host": "https://tableau.acme.example/", "login": "somebody.else"},
+            {"extra": {"auth": "pat"}},
+        ],
+    )
+    def test_two_for_the_same_site_are_refused(self, define: Define, changes: dict[str, Any]) -> None:
+        define("tableau_too", TABLEAU, **changes)
+        with pytest.raises(UnusableParams, match="'tableau_default' and 'tableau_too' lead to the same Tableau site"):
+            check_connections(rotation_params(tableau_conn_ids=["tableau_default", "tableau_too"]))
+
+    def test_two_sites_with_one_tableau_pat_would_end_each_other_s_sessions(self, define: Define) -> None:
+        define("tableau_default", TABLEAU, extra={"auth": "pat", "site": "one"})
+        define("tableau_too", TABLEAU, extra={"auth": "pat", "site": "two"})
+        with pytest.raises(UnusableParams, match="with the same Tableau PAT"):
+            check_connections(rotation_params(tableau_conn_ids=["tableau_default", "tableau_too"]))
+
+    @pytest.mark.parametrize("extra", [{"auth": "password", "site": "two"}, {"auth": "pat", "site": "two"}])
+    def test_two_sites_with_sign_ins_of_their_own_are_fine(self, define: Define, extra: dict[str, str]) -> None:
+        define("tableau_default", TABLEAU, extra={"auth": extra["auth"], "site": "one"})
+        login = "another PAT" if extra["auth"] == "pat" else TABLEAU["login"]
+        define("tableau_too", TABLEAU, login=login, extra=extra)
+        check_connections(rotation_params(tableau_conn_ids=["tableau_default", "tableau_too"]))
+
+
+class TestTask:
+    """The task that runs."""
+
+    def test_params_are_those_of_the_run(self, start: Start) -> None:
+        assert start({"dry_run": True}).params.dry_run
+
+    def test_an_unknown_key_is_refused_and_yet_it_is_known_whether_the_run_was_dry(self, start: Start) -> None:
+        task = start({"dry_run": True, "dryrun": True})
+        with pytest.raises(UnusableParams):
+            _ = task.params
+        assert task.dry_run
+
+    @pytest.mark.parametrize(("map_index", "name"), [(-1, "discover"), (None, "discover"), (0, "discover-0")])
+    def test_mapped_tasks_have_names_of_their_own(self, start: Start, map_index: int | None, name: str) -> None:
+        assert start(task_id="discover", map_index=map_index).name == name
+
+    def test_the_run_is_named_among_all_runs(self, start: Start) -> None:
+        assert start().run == "rotate_snowflake_pat_in_tableau/manual__1"
+
+    def test_the_seconds_are_those_since_the_run_started(self, start: Start) -> None:
+        assert 60 <= start(started=datetime.now(UTC) - timedelta(minutes=1)).seconds < 70
+        assert start(started=None).seconds == 0
+
+    def test_what_goes_wrong_reaches_the_report_until_it_is_mended(self, start: Start) -> None:
+        with pytest.raises(NotAllowed), start(task_id="discover", map_index=1).telling_problems():
+            raise NotAllowed("Tableau answered 403.")
+        assert start(task_id="report").problems() == ["discover-1: Tableau answered 403."]
+        with start(task_id="discover", map_index=1, try_number=2).telling_problems():
+            pass
+        assert start(task_id="report").problems() == []
+
+    def test_of_an_error_that_is_not_ours_only_the_kind_is_told_for_its_text_may_hold_anything(
+        self, start: Start
+    ) -> None:
+        with pytest.raises(KeyError), start(task_id="discover").telling_problems():
+            raise KeyError(TOKEN)
+        assert start(task_id="report").problems() == ["discover: KeyError"]
+
+    def test_what_all_tasks_asked_of_tableau_is_added_up_over_their_tries(
+        self, start: Start, define: Define, waits: list[float]
+    ) -> None:
+        define("tableau_default", TABLEAU, host="127.0.0.1:1", schema="http")
+
+        def ask(times: int, **instance: Any) -> None:
+            task = start(task_id="validate_one", **instance)
+            for _ in range(times):
+                with suppress(NotAllowed), task.tableau("tableau_default", in_flight=1, sharers=1) as hook:
+                    hook.traffic.count(requests=3, throttled=1)
+                    raise NotAllowed("However it ends.")
+
+        ask(1, map_index=0)
+        ask(1, map_index=0, try_number=2)
+        ask(2, map_index=1)
+        assert start(task_id="report").traffic() == {"requests": 12, "sign_ins": 0, "throttled": 4}
+
+    @pytest.mark.parametrize(("sharers", "per_minute"), [(1, 60.0), (8, 7.5)])
+    def test_parallel_tasks_share_the_quota(
+        self, start: Start, define: Define, monkeypatch: pytest.MonkeyPatch, sharers: int, per_minute: float
+    ) -> None:
+        quotas: list[float | None] = []
+
+        class Noting(TableauHook):
+            def __init__(self, *arguments: Any, requests_per_minute: float | None = None, **options: Any) -> None:
+                quotas.append(requests_per_minute)
+                super().__init__(*arguments, requests_per_minute=requests_per_minute, **options)
+
+        monkeypatch.setattr(task_context, "TableauHook", Noting)
+        with start({"max_requests_per_minute": 60}).tableau("tableau_default", in_flight=1, sharers=sharers):
+            pass
+        assert quotas == [per_minute]
