@@ -39,7 +39,8 @@ from credential_rotation.tableau.versions import JWT_SIGN_IN, OLDEST, SERVER_INF
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
-_MOST_RENEWALS = 3
+# Hosts share no lock: two that sign in at once end each other's session, and a busy thread may meet several such ends.
+_MOST_RENEWALS = 6
 # What else can refuse a sign-in. Let through, a 404 here would be taken for an item that is gone, since any request may
 # be the one that signs in again.
 _REFUSALS = (SignInRefused, SessionEnded, NotAllowed, NotFound, RequestRefused)

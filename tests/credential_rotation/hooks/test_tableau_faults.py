@@ -417,8 +417,8 @@ def test_a_session_that_keeps_ending_is_explained(
     with pytest.raises(SessionKeepsEnding, match=rf"{words}.* a sign-in of its own") as caught:
         connect(auth).call("GET", "flows")
     assert "'tableau_default'" in str(caught.value)
-    assert server.requests.count("list_flows") == 4
-    assert server.requests.count("sign_in") == 4
+    assert server.requests.count("list_flows") == 7
+    assert server.requests.count("sign_in") == 7
 
 
 def test_someone_elses_sign_in_with_the_same_tableau_pat_costs_one_more(
