@@ -19,7 +19,7 @@ from credential_rotation.failure_marks import FailureMarks
 from credential_rotation.journal import Journal, read_journals
 from credential_rotation.retry_policy import ConnectionsFailed, ConnectionsUnfinished, RunIsRed
 from credential_rotation.rotation.approval_question import question
-from credential_rotation.rotation.batches import split
+from credential_rotation.rotation.batches import label_of, split
 from credential_rotation.rotation.canary import choose_canaries
 from credential_rotation.rotation.inventory import take_inventory
 from credential_rotation.rotation.outcomes import GREEN, VALIDATED, Outcome
@@ -35,7 +35,6 @@ from credential_rotation.task_context import ThisTask, check_connections, creden
 log = logging.getLogger(__name__)
 
 PLAN = "work/plan.json"
-_LONGEST_LABEL = 250
 
 
 def check_params() -> list[str]:
@@ -67,7 +66,7 @@ def filter_connections() -> list[dict[str, Any]]:
         log.warning("%s", note)
     return [
         {
-            "label": f"{candidates[0].title} · {candidates[0].username}",
+            "label": label_of(candidates[:1]),
             "plan_id": plan["plan_id"],
             "candidates": [candidate.brief() for candidate in candidates],
         }

@@ -14,6 +14,8 @@ MOST_SINGLE_TASKS = 120
 TASKS_WHEN_BATCHED = 48
 # Airflow refuses to map over more (core.max_map_length), by failing the task before.
 MOST_TASKS = 1000
+# Airflow's column for labels; PostgreSQL refuses more, and so a task would fail after its work is done.
+LONGEST_LABEL = 250
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def split(targets: Sequence[ConnectionRecord], per_task: int | None = None) -> l
         groups.setdefault((target.tableau_conn_id, str(target.snowflake_conn_id)), []).append(target)
     for group in groups.values():
         parts = _with_siblings_together(group, size) if size > 1 else [(one,) for one in _siblings_apart(group)]
-        batches += [Batch(_label(part), part) for part in parts]
+        batches += [Batch(label_of(part), part) for part in parts]
     if len(batches) > MOST_TASKS:
         raise UnusableParams(
             f"connections_per_task: {size} makes {len(batches)} tasks of {len(targets)} targets, but Airflow can map "
@@ -76,8 +78,10 @@ def _by_item(group: list[ConnectionRecord]) -> list[ConnectionRecord]:
     return sorted(group, key=lambda target: (target.project, target.content_name, target.content_id))
 
 
-def _label(targets: Sequence[ConnectionRecord]) -> str:
+def label_of(targets: Sequence[ConnectionRecord]) -> str:
+    """What the UI shows of a mapped task: "Sales › Orders · ETL_USER"."""
     first, last = targets[0], targets[-1]
-    if len(targets) == 1:
-        return f"{first.title} · {first.username}"
-    return f"{len(targets)} connections · {first.title} … {last.title} · {first.username}"
+    label = f"{first.title} · {first.username}"
+    if len(targets) > 1:
+        label = f"{len(targets)} connections · {first.title} … {last.title} · {first.username}"
+    return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from credential_rotation.rotation.batches import MOST_SINGLE_TASKS, MOST_TASKS, TASKS_WHEN_BATCHED, split
+from credential_rotation.rotation.batches import LONGEST_LABEL, MOST_SINGLE_TASKS, MOST_TASKS, TASKS_WHEN_BATCHED, split
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.wrong_input import UnusableParams
 from tests.builders import target, targets
@@ -84,6 +84,11 @@ def test_content_without_a_project_is_called_by_its_name_alone() -> None:
 def test_the_label_of_a_batch_says_how_many_and_from_where_to_where() -> None:
     [batch] = split(targets(3), 10)
     assert batch.label == "3 connections · Sales › Orders 1 … Sales › Orders 3 · ETL_USER"
+
+
+def test_no_label_is_longer_than_airflow_keeps() -> None:
+    long = [target(number, content_name="N" * 255, project="P" * 255, username="u" * 255) for number in (1, 2)]
+    assert [len(batch.label) for batch in [*split(long), *split(long, 2)]] == [LONGEST_LABEL] * 3
 
 
 def test_batches_too_small_for_so_many_targets_are_refused_with_a_size_that_works() -> None:
