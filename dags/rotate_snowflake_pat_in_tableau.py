@@ -43,7 +43,7 @@ def rotate_snowflake_pat_in_tableau() -> None:
         """Read every connection of a site. Only reads."""
         return rotate_tasks.discover(tableau_conn_id)
 
-    @task
+    @task(show_return_value_in_logs=False)
     def filter_connections() -> list[dict[str, Any]]:
         """Decide on every connection. Asks nothing of Tableau."""
         return rotate_tasks.filter_connections()
@@ -53,7 +53,7 @@ def rotate_snowflake_pat_in_tableau() -> None:
         """Write to one connection of each credential."""
         return rotate_tasks.validate_one(canary)
 
-    @task
+    @task(show_return_value_in_logs=False)
     def plan_updates() -> list[dict[str, Any]]:
         """Deal the rest out. Asks nothing of Tableau."""
         return rotate_tasks.plan_updates()

@@ -225,13 +225,15 @@ def test_where_one_update_is_refused_the_others_go_on_and_the_run_is_red(
     rotate: Rotations, tableau: TableauServer
 ) -> None:
     workbook = tableau.state.site.content("etl overview")
-    tableau.faults.script("update_connection", TableauCode("403004", "No."), {"content_id": workbook.id})
+    refusal = TableauCode("403004", f"You may not set password={ETL.new_secret}.")
+    tableau.faults.script("update_connection", refusal, {"content_id": workbook.id})
     run = rotate(tableau, max_failures=1)
     assert (run.state, run.report["state"]) == ("failed", "failed")
     assert [name for name, today in holds_today(tableau).items() if not today] == ["etl overview"]
     [failed] = run.rows("failed")
     assert failed["content_id"] == workbook.id
     assert "403004" in failed["reason"]
+    assert "password=***" in failed["reason"]
     assert failed["attempts"] == 1
     assert len(run.rows("updated")) == 8
     assert "Default › etl overview · ETL_USER" in run.labels("update_connections")
@@ -278,6 +280,7 @@ def test_another_takes_the_place_of_a_canary_that_is_deleted_meanwhile(
     [gone] = run.rows("gone")
     assert gone["content_id"] == canary.id
     assert sorted(row["canary"] for row in run.rows("updated")) == [False, True]
+    assert run.report["requests"] == len(tableau.requests) - 1  # signing out comes after the report
 
 
 def test_an_item_that_can_not_be_read_makes_the_run_red_and_the_rest_goes_on(
@@ -368,6 +371,8 @@ def test_fifteen_hundred_targets_are_updated_in_a_bounded_number_of_tasks(
     assert set(holds_today(tableau).values()) == {True}
     assert len(run.states("update_connections")) <= 60
     assert {len(connection.writes) for _, connection in tableau.state.site.connections()} == {1}
+    log = rotate.airflow.log.read_text(encoding="utf-8")
+    assert max(map(len, log.splitlines())) < 20_000, "a task prints the whole list of targets into its log"
 
 
 def test_batches_too_small_for_so_many_targets_are_refused_before_anything_is_written(
