@@ -38,12 +38,13 @@ lint: install  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Older pips take celery[redis]==… for no pin of celery[redis] where the extra is stripped; and elsewhere need it stripped.
 lock:  ## pin the newest versions that fit, with hashes (needs uv)
-	uv pip compile $(LOCK_FLAGS) --upgrade requirements-cluster.txt -o requirements-cluster.lock
+	uv pip compile $(LOCK_FLAGS) --no-strip-extras --upgrade requirements-cluster.txt -o requirements-cluster.lock
 	uv pip compile $(LOCK_FLAGS) requirements-dev.txt -c requirements-cluster.lock -o requirements-dev.lock
 	uv pip compile $(LOCK_FLAGS) requirements.txt -c requirements-cluster.lock -o requirements.lock
 
-LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links \
+LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
               --custom-compile-command 'make lock'
 
 clean:  ## remove .venv, the local Airflow and every cache
