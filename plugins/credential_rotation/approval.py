@@ -22,3 +22,9 @@ class ApproveUpdates(ApprovalOperator):
             self.log.info("Nobody is asked: require_approval is off.")
             return None
         return super().execute(context)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Leave the answer for the report: a rejection skips what follows by an exception, so it returns nothing."""
+        if "error" not in event:
+            rotate_tasks.leave_answer(event)
+        return super().execute_complete(context, event)

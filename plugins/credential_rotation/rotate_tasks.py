@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +35,7 @@ from credential_rotation.task_context import ThisTask, check_connections, creden
 log = logging.getLogger(__name__)
 
 PLAN = "work/plan.json"
+ANSWER = "work/answer.json"
 
 
 def check_params() -> list[str]:
@@ -62,6 +63,8 @@ def filter_connections() -> list[dict[str, Any]]:
     with task.telling_problems():
         plan, canaries = _plan(task)
     task.folder.write(PLAN, plan)
+    # What a person said of an earlier plan, before somebody cleared it, is not said of this one.
+    task.folder.remove(ANSWER)
     for note in plan["notes"]:
         log.warning("%s", note)
     return [
@@ -118,6 +121,13 @@ def question_for_approval() -> str | None:
     plan = task.folder.read(PLAN)
     _, validated = read_journals(task.folder, plan["plan_id"])
     return question([ConnectionRecord.from_dict(each) for each in plan["records"]], validated)
+
+
+def leave_answer(event: Mapping[str, Any]) -> None:
+    """Keep what a person answered, for the report."""
+    person = event["responded_by_user"]
+    answer = {"chosen": event["chosen_options"], "by": person["name"] if person else None}
+    ThisTask().folder.write(ANSWER, answer | {"at": event["responded_at"].isoformat(timespec="seconds")})
 
 
 def plan_updates() -> list[dict[str, Any]]:
@@ -255,12 +265,11 @@ def _report(task: ThisTask) -> Report:
 
 
 def _rejection(task: ThisTask) -> str | None:
-    answer = task.instance.xcom_pull(task_ids="approve", map_indexes=-1)
-    if not answer or ApprovalOperator.APPROVE in answer["chosen_options"]:
+    answer = task.folder.read(ANSWER)
+    if not answer or ApprovalOperator.APPROVE in answer["chosen"]:
         return None
-    person = answer["responded_by_user"]
-    who = f"by {person['name']}" if person else "since nobody answered in time"
-    return f"not approved ({who}, {answer['responded_at']})"
+    who = f"by {answer['by']}" if answer["by"] else "since nobody answered in time"
+    return f"not approved ({who}, {answer['at']})"
 
 
 def _notes_of(site: SiteInventory) -> list[str]:

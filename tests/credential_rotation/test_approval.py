@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.providers.standard.operators import hitl
 from airflow.sdk.exceptions import TaskAwaitingInput
 
-from credential_rotation import approval
+from credential_rotation import approval, rotate_tasks
 from credential_rotation.approval import ApproveUpdates
+from credential_rotation.run_folder import RunFolder
 
 
 class _ThisTaskInstance:
@@ -58,3 +62,27 @@ def test_silence_is_no_consent(
     with pytest.raises(TaskAwaitingInput):
         _execute(operator, monkeypatch, "### Validated")
     assert asked[0]["defaults"] == ["Reject"]
+
+
+@pytest.mark.parametrize(
+    ("options", "person", "told"),
+    [
+        (["Approve"], {"id": "7", "name": "Ann"}, None),
+        (["Reject"], {"id": "7", "name": "Ann"}, "not approved (by Ann, 2026-11-24T03:45:00+00:00)"),
+        (["Reject"], None, "not approved (since nobody answered in time, 2026-11-24T03:45:00+00:00)"),
+    ],
+)
+def test_the_report_says_who_rejected_and_when(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: list[str], person: dict[str, str] | None, told: str | None
+) -> None:
+    task: Any = SimpleNamespace(folder=RunFolder("a_dag", "a_run", f"file://{tmp_path}"))
+    monkeypatch.setattr(rotate_tasks, "ThisTask", lambda: task)
+    assert rotate_tasks._rejection(task) is None
+    rotate_tasks.leave_answer(
+        {
+            "chosen_options": options,
+            "responded_by_user": person,
+            "responded_at": datetime(2026, 11, 24, 3, 45, tzinfo=UTC),
+        }
+    )
+    assert rotate_tasks._rejection(task) == told

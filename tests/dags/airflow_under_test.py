@@ -119,18 +119,18 @@ class AirflowUnderTest:
         conf: Mapping[str, Any],
         connections: Mapping[str, Mapping[str, object]],
         *,
-        take_for_done: str | None = None,
+        answer: str | None = None,
     ) -> Run:
         """Run the DAG, with these Airflow connections and no others.
 
-        :param take_for_done: a task that is not run, since nobody is there to do it
+        :param answer: what a person says when the run asks, ``Approve`` or ``Reject``
         """
         assert self._process is not None
         assert self._process.stdin is not None
         asked = {
             "conf": conf,
             "environment": connection_environment(connections),
-            "mark_success_pattern": take_for_done,
+            "answer": answer,
         }
         print(json.dumps(asked), file=self._process.stdin, flush=True)
         with os.fdopen(os.dup(self._results)) as results:

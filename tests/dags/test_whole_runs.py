@@ -43,13 +43,13 @@ class Rotations:
         self,
         tableau: TableauServer,
         connections: Mapping[str, Mapping[str, object]] | None = None,
-        take_for_done: str | None = None,
+        answer: str | None = None,
         **params: Any,
     ) -> Run:
         site = tableau.state.site
         connections = connections or stage.airflow_connections(tableau.port, site)
         conf = stage.conf(site.credentials.values(), **params)
-        run = self.airflow.run(conf, connections, take_for_done=take_for_done)
+        run = self.airflow.run(conf, connections, answer=answer)
         self.runs.append(run)
         for credential in site.credentials.values():
             self.secrets |= {f"{credential.name}, {each}": each for each in (credential.secret, credential.new_secret)}
@@ -339,9 +339,21 @@ def test_after_a_person_approved_the_rest_is_updated(
     rotate: Rotations, serve: Callable[[TableauState], TableauServer]
 ) -> None:
     tableau = serve(small_tableau(ETL))
-    run = rotate(tableau, take_for_done="approve", require_approval=True, connections_per_task=5)
+    run = rotate(tableau, answer="Approve", require_approval=True, connections_per_task=5)
     assert run.state == "success"
     assert set(holds_today(tableau).values()) == {True}
+
+
+def test_after_a_person_rejected_only_the_canary_is_updated_and_the_report_says_who_it_was(
+    rotate: Rotations, serve: Callable[[TableauState], TableauServer]
+) -> None:
+    tableau = serve(small_tableau(ETL))
+    run = rotate(tableau, answer="Reject", require_approval=True, connections_per_task=5)
+    assert (run.state, run.report["state"]) == ("failed", "failed")
+    assert list(holds_today(tableau).values()).count(True) == 1
+    left = run.rows("not_attempted")
+    assert len(left) == 2
+    assert all(row["reason"].startswith("not approved (by ann, ") for row in left)
 
 
 def test_any_token_reaches_tableau_byte_for_byte(
