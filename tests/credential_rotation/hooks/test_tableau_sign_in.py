@@ -144,6 +144,15 @@ def test_a_sign_in_that_is_refused_half_way_is_not_taken_for_a_missing_item(
         hook.call("GET", "flows")
 
 
+def test_a_refusal_of_the_sign_in_that_comes_later_is_not_answered_with_another_sign_in(
+    connect: Connect, server: TableauServer
+) -> None:
+    server.faults.script("list_flows", TableauCode("401001"), times=9)
+    with pytest.raises(SignInRefused):
+        connect().call("GET", "flows")
+    assert (server.requests.count("sign_in"), server.requests.count("list_flows")) == (1, 1)
+
+
 def test_tableau_that_is_unwell_may_be_asked_to_sign_in_again(connect: Connect, server: TableauServer) -> None:
     server.faults.script("sign_in", [ServerError(), HtmlPage()])
     assert connect().version() == ApiVersion(3, 26)

@@ -274,3 +274,13 @@ def test_the_session_that_others_may_take_follows_no_redirect_either(
     response = connect().get_conn().get(f"{server.url}/api/2.4/serverinfo", timeout=5)
     assert response.status_code == 302
     assert stranger.targets == []
+
+
+def test_the_session_that_others_may_take_trusts_and_shows_the_same_certificates(
+    connect: Connect, state: TableauState, authority: Authority
+) -> None:
+    robot = authority.issue("our robot")
+    with serving_https(state, authority.issue("tableau"), client_authority=authority.file) as server:
+        cert = [str(robot.certificate), str(robot.key)]
+        session = connect(host=server.url, verify=str(authority.file), cert=cert).get_conn()
+        assert session.get(f"{server.url}/api/2.4/serverinfo", timeout=5).status_code == 200

@@ -261,3 +261,21 @@ def test_a_page_that_lacks_what_the_total_promises_is_no_whole_list(
     server.faults.script("list_flows", RawAnswer(200, body, XML), times=999)
     with pytest.raises(ListKeptChanging):
         names(connect)
+
+
+def test_changes_that_hide_the_same_item_twice_hide_it_no_longer_than_that(
+    connect: Connect, server: TableauServer, site: Site, pages_of_two: None
+) -> None:
+    flows(site, *"ABCDGH")
+
+    def first_goes_and_last_comes(first: str, last: str) -> Then:
+        return Then(happens=lambda: (site.remove(site.content(first)), site.add_flow(last)))
+
+    def one_comes_in_front() -> None:
+        site.add_flow("X")
+        site.contents.insert(0, site.contents.pop())
+
+    # Each time C slips from the second page to the first, and neither the total nor a double tells.
+    first_reading = [first_goes_and_last_comes("A", "E"), Pass(), Then(happens=one_comes_in_front)]
+    server.faults.script("list_flows", [*first_reading, first_goes_and_last_comes("X", "F")])
+    assert names(connect) >= set("BCDGHEF")
