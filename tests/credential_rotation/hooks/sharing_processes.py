@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from credential_rotation.hooks.tableau import TableauHook
+from credential_rotation.tableau import session_sharing
 from tests.credential_rotation.hooks.session_stores import FileStore
 
 
@@ -22,6 +23,7 @@ def work(store: str, threads: int, requests: int) -> int:
 
 
 if __name__ == "__main__":
+    session_sharing._HOST_JITTER_SECONDS = 0.0  # nothing but the lock keeps these processes apart
     store, processes, threads, requests = sys.argv[1], *map(int, sys.argv[2:])
     with multiprocessing.get_context("fork").Pool(processes) as pool:
         print(*pool.starmap(work, [(store, threads, requests)] * processes, chunksize=1))  # noqa: T201

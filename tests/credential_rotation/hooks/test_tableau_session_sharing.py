@@ -72,7 +72,7 @@ def test_many_processes_share_a_session_that_is_killed_twice(
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.splitlines()[-1] == "40 40 40 40"
     assert server.faults.left() == 0
-    assert 3 <= state.sessions.started <= 6
+    assert state.sessions.started == 3
 
 
 def test_hosts_that_can_not_lock_each_other_out_come_to_terms(
@@ -273,6 +273,19 @@ def test_signing_out_twice_ends_one_session(connect: Connect, server: TableauSer
     works(hook)
     assert [hook.sign_out(), hook.sign_out()] == [True, False]
     assert server.requests.count("sign_out") == 1
+
+
+def test_a_session_that_took_the_place_of_a_forgotten_one_stays(
+    connect: Connect, state: TableauState, store: MemoryStore
+) -> None:
+    hook = connect("pat", run="this run")
+    before = hook._sharing.current()
+    state.sessions.end_all()
+    works(connect("pat", run="another run"))
+    hook._sharing.forget(before)
+    assert store.text == store.written[-1]
+    assert works(hook)
+    assert state.sessions.started == 2
 
 
 # The lock
