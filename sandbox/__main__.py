@@ -1,4 +1,4 @@
-"""`python -m sandbox tableau | demo | ui`."""
+"""`python -m sandbox tableau | snowflake | demo | ui`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 COMMANDS = {
     "tableau": "serve a sandbox Tableau",
+    "snowflake": "serve a sandbox Snowflake",
     "demo": "rotate every credential of a sandbox Tableau on a real local Airflow, and look that it is so",
     "ui": "leave that Airflow and the sandbox up",
 }
@@ -27,6 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from sandbox.tableau import command  # noqa: PLC0415
 
         return command.main(options.arguments)
+    if options.command == "snowflake":
+        from sandbox.snowflake import command as snowflake_command  # noqa: PLC0415
+
+        return snowflake_command.main(options.arguments)
     from sandbox import demo  # noqa: PLC0415
 
     return demo.main_demo(options.arguments) if options.command == "demo" else demo.main_ui(options.arguments)
