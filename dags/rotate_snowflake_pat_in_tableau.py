@@ -20,6 +20,7 @@ settings = Settings.from_environment()
     schedule=settings.schedule,
     catchup=False,
     max_active_runs=1,
+    max_active_tasks=max(16, settings.parallel_tasks),
     params=rotation_params(),
     default_args={
         "retries": 4,
@@ -33,7 +34,7 @@ settings = Settings.from_environment()
 def rotate_snowflake_pat_in_tableau() -> None:
     """Find every Tableau connection of the given Snowflake users, update one, prove it, then update the rest."""
 
-    @task(retries=0)
+    @task
     def check_params() -> list[str]:
         """Refuse wrong input. Asks nothing of Tableau."""
         return rotate_tasks.check_params()
@@ -48,7 +49,10 @@ def rotate_snowflake_pat_in_tableau() -> None:
         """Decide on every connection. Asks nothing of Tableau."""
         return rotate_tasks.filter_connections()
 
-    @task(map_index_template="{{ task.op_kwargs['canary']['label'] }}")
+    @task(
+        map_index_template="{{ task.op_kwargs['canary']['label'] }}",
+        max_active_tis_per_dagrun=settings.parallel_tasks,
+    )
     def validate_one(canary: dict[str, Any]) -> dict[str, Any]:
         """Write to one connection of each credential."""
         return rotate_tasks.validate_one(canary)
@@ -60,7 +64,7 @@ def rotate_snowflake_pat_in_tableau() -> None:
 
     @task(
         map_index_template="{{ task.op_kwargs['batch']['label'] }}",
-        max_active_tis_per_dagrun=settings.max_parallel_tasks,
+        max_active_tis_per_dagrun=settings.parallel_tasks,
     )
     def update_connections(batch: dict[str, Any]) -> dict[str, Any]:
         """Write to the connections of one batch."""
@@ -91,7 +95,7 @@ def rotate_snowflake_pat_in_tableau() -> None:
     updated = update_connections.expand(batch=batches)
     found >> canaries
     validated >> approve >> batches
-    updated >> report() >> sign_out()
+    [found, updated] >> report() >> sign_out()
 
 
 rotate_snowflake_pat_in_tableau()

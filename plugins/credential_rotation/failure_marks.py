@@ -1,30 +1,38 @@
-"""How many connections stand as failed, over all parallel tasks of a run."""
+"""What keeps parallel tasks from starting new updates: failures that stand, or something that concerns them all."""
 
 from __future__ import annotations
 
 import hashlib
 
-from credential_rotation.rotation.budget import Failures
+from credential_rotation.rotation.budget import Failures, Start
 from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.run_folder import RunFolder
 
-_FINAL, _PASSING = "final", "passing"
+_FINAL, _PASSING, _STOP = ".final", ".passing", ".stop"
 
 
 class FailureMarks:
-    """One file for each connection that failed, so that a single listing tells every task how many there are."""
+    """One file for each connection that failed, so that a single listing tells every task how many there are.
 
-    def __init__(self, folder: RunFolder, plan_id: str) -> None:
+    :param generation: when the run was started or, after a person cleared tasks of a finished run, started again: what
+        failed before that is to be tried anew, and holds nobody up
+    """
+
+    def __init__(self, folder: RunFolder, plan_id: str, generation: str) -> None:
         self._folder = folder
-        self._place = f"work/{plan_id}/failed"
+        self._place = f"work/{plan_id}/failed-{generation}"
+
+    def may_start(self, most: int | None) -> Start:
+        """Whether a new update may start, when ``most`` failures are allowed; None: as many as there are."""
+        names = self._folder.names(self._place)
+        if any(name.endswith(_STOP) for name in names):
+            return Start.NEVER
+        return _failures(names).start(most)
 
     def count(self) -> Failures:
         """The failures that stand now."""
-        names = self._folder.names(self._place)
-        return Failures(
-            final=sum(name.endswith(_FINAL) for name in names), passing=sum(name.endswith(_PASSING) for name in names)
-        )
+        return _failures(self._folder.names(self._place))
 
     def update(self, before: ConnectionRecord | None, now: ConnectionRecord) -> None:
         """Let the marks say what has become of a connection."""
@@ -34,9 +42,23 @@ class FailureMarks:
         if old and old != new:
             self._folder.remove(f"{self._place}/{old}")
 
+    def stop(self, task: str, why: str) -> None:
+        """Let no task start a new update any more."""
+        self._folder.write(f"{self._place}/{task}{_STOP}", why)
+
+    def stopped_because(self) -> list[str]:
+        """Why updates were stopped, each reason once."""
+        names = [name for name in self._folder.names(self._place) if name.endswith(_STOP)]
+        return sorted({str(self._folder.read(name)) for name in names})
+
+
+def _failures(names: list[str]) -> Failures:
+    return Failures(
+        final=sum(name.endswith(_FINAL) for name in names), passing=sum(name.endswith(_PASSING) for name in names)
+    )
+
 
 def _mark(record: ConnectionRecord | None) -> str | None:
     if record is None or record.outcome is not Outcome.FAILED:
         return None
-    kind = _PASSING if record.retriable else _FINAL
-    return f"{hashlib.sha256(record.key.encode()).hexdigest()[:24]}.{kind}"
+    return hashlib.sha256(record.key.encode()).hexdigest()[:24] + (_PASSING if record.retriable else _FINAL)

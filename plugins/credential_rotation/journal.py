@@ -18,12 +18,23 @@ _SECONDS_BETWEEN_SAVES = 2.0
 
 
 class Journal:
-    """The outcomes of one mapped task. Safe to use from many threads."""
+    """The outcomes of one mapped task. Safe to use from many threads.
 
-    def __init__(self, folder: RunFolder, plan_id: str, task: str, targets: Sequence[ConnectionRecord]) -> None:
+    :param batch: names the targets, so that a task that is given the same ones finds them
+    :param marks: where failures are counted; None for those that count for nothing
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        plan_id: str,
+        batch: str,
+        targets: Sequence[ConnectionRecord],
+        marks: FailureMarks | None = None,
+    ) -> None:
         self._folder = folder
-        self._name = f"{_place(plan_id)}/{task}.json"
-        self._marks = FailureMarks(folder, plan_id)
+        self._name = f"{_place(plan_id)}/{batch}.json"
+        self._marks = marks
         self._targets = targets
         self._lock = threading.Lock()
         self._saved_at = time.monotonic()
@@ -53,7 +64,8 @@ class Journal:
             self._records[record.key] = record
             if failed:
                 self._save()
-            self._marks.update(before, record)
+            if self._marks:
+                self._marks.update(before, record)
             if not failed and time.monotonic() - self._saved_at >= _SECONDS_BETWEEN_SAVES:
                 self._save()
 
@@ -74,18 +86,25 @@ class Journal:
 
 
 def read_journals(folder: RunFolder, plan_id: str) -> tuple[list[str], list[ConnectionRecord]]:
-    """Of all mapped tasks: the keys of the targets that were started on, and the outcomes."""
+    """Of all mapped tasks: the keys of the targets that were started on, and the latest outcome of each."""
     started: list[str] = []
-    records: list[ConnectionRecord] = []
+    latest: dict[str, ConnectionRecord] = {}
     for name in folder.names(_place(plan_id)):
         keys, outcomes = _read(folder, name)
         started += keys
-        records += outcomes
-    return started, records
+        for record in outcomes:
+            # The targets may have been dealt out anew: attempts are carried on, so more of them are later.
+            if record.key not in latest or _lateness(record) > _lateness(latest[record.key]):
+                latest[record.key] = record
+    return started, list(latest.values())
 
 
 def _place(plan_id: str) -> str:
-    return f"work/{plan_id}"
+    return f"work/{plan_id}/journals"
+
+
+def _lateness(record: ConnectionRecord) -> tuple[int, bool]:
+    return record.attempts, record.outcome in GREEN
 
 
 def _read(folder: RunFolder, name: str) -> tuple[list[str], list[ConnectionRecord]]:

@@ -17,10 +17,22 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from credential_rotation.failure_marks import FailureMarks
 from credential_rotation.journal import Journal, read_journals
+from credential_rotation.plan_files import (
+    Plan,
+    check_token,
+    drop_plan,
+    find_plan,
+    read_batch,
+    read_plan,
+    write_batch,
+    write_plan,
+)
 from credential_rotation.retry_policy import ConnectionsFailed, ConnectionsUnfinished, RunIsRed
 from credential_rotation.rotation.approval_question import question
 from credential_rotation.rotation.batches import label_of, split
+from credential_rotation.rotation.budget import Start
 from credential_rotation.rotation.canary import choose_canaries
+from credential_rotation.rotation.credentials import SnowflakeCredential
 from credential_rotation.rotation.inventory import take_inventory
 from credential_rotation.rotation.outcomes import GREEN, VALIDATED, Outcome
 from credential_rotation.rotation.records import ConnectionRecord
@@ -28,20 +40,23 @@ from credential_rotation.rotation.report import Report, settle
 from credential_rotation.rotation.selection import SiteInventory, select
 from credential_rotation.rotation.update import BatchResult, update_batch
 from credential_rotation.rotation.wrong_input import UnusableParams
+from credential_rotation.run_folder import FilesNotShared
 from credential_rotation.site_files import read_inventory, write_inventory
-from credential_rotation.tableau.site import TableauSite
+from credential_rotation.tableau.errors import TableauError, UnusableSetting
+from credential_rotation.tableau.tableau_site import TableauSite
 from credential_rotation.task_context import ThisTask, check_connections, credential
 
 log = logging.getLogger(__name__)
 
-PLAN = "work/plan.json"
 ANSWER = "work/answer.json"
 
 
 def check_params() -> list[str]:
     """Refuse wrong input before anything is asked of Tableau; the Tableau connections to discover."""
     task = ThisTask()
+    drop_plan(task.folder)
     with task.telling_problems():
+        task.check_folder()
         check_connections(task.params)
     return task.params.tableau_conn_ids
 
@@ -49,10 +64,17 @@ def check_params() -> list[str]:
 def discover(tableau_conn_id: str) -> dict[str, Any]:
     """Read every connection of a site, and leave the inventory in a file."""
     task = ThisTask()
+    drop_plan(task.folder)
     sites = len(task.params.tableau_conn_ids)
     in_flight = max(1, task.settings.requests_in_flight // sites)
     with task.telling_problems(), task.tableau(tableau_conn_id, in_flight=in_flight, sharers=sites) as hook:
-        inventory = take_inventory(TableauSite(hook), task.params.content_types, in_flight)
+        inventory = take_inventory(
+            TableauSite(hook),
+            task.params.content_types,
+            in_flight,
+            owners_must_have_names=bool(task.params.owners),
+            tolerate_broken_items=task.is_last_try,
+        )
         site = SiteInventory(tableau_conn_id, hook.settings.site, inventory)
     return write_inventory(task.folder, site)
 
@@ -60,26 +82,27 @@ def discover(tableau_conn_id: str) -> dict[str, Any]:
 def filter_connections() -> list[dict[str, Any]]:
     """Decide on every connection, and leave the plan in a file; for each credential with targets its canary."""
     task = ThisTask()
-    with task.telling_problems():
-        plan, canaries = _plan(task)
-    task.folder.write(PLAN, plan)
+    drop_plan(task.folder)
     # What a person said of an earlier plan, before somebody cleared it, is not said of this one.
     task.folder.remove(ANSWER)
-    for note in plan["notes"]:
+    with task.telling_problems():
+        credentials = [credential(conn_id) for conn_id in task.params.snowflake_conn_ids]
+        plan, canaries = _plan(task, credentials)
+    write_plan(task.folder, plan, credentials)
+    for note in plan.notes:
         log.warning("%s", note)
     return [
         {
             "label": label_of(candidates[:1]),
-            "plan_id": plan["plan_id"],
+            "plan_id": plan.plan_id,
             "candidates": [candidate.brief() for candidate in candidates],
         }
         for candidates in canaries.values()
     ]
 
 
-def _plan(task: ThisTask) -> tuple[dict[str, Any], dict[str, list[ConnectionRecord]]]:
+def _plan(task: ThisTask, credentials: Sequence[SnowflakeCredential]) -> tuple[Plan, dict[str, list[ConnectionRecord]]]:
     params = task.params
-    credentials = [credential(conn_id) for conn_id in params.snowflake_conn_ids]
     sites = [read_inventory(task.folder, conn_id) for conn_id in params.tableau_conn_ids]
     records = select(sites, credentials, params.filters, embed_where_prompting=params.embed_where_prompting)
     targets = [record for record in records if record.is_target]
@@ -90,23 +113,28 @@ def _plan(task: ThisTask) -> tuple[dict[str, Any], dict[str, list[ConnectionReco
     if params.dry_run:
         records = [replace(r, outcome=Outcome.PLANNED) if r.is_target else r for r in records]
     idle = [each.conn_id for each in credentials if each.conn_id not in canaries]
-    plan = {
+    plan = Plan(
         # Journals of an earlier plan of this run, before somebody cleared it, must not count for this one.
-        "plan_id": uuid.uuid4().hex[:12],
-        "content": sum(len(site.inventory.items) for site in sites),
-        "notes": [note for site in sites for note in _notes_of(site)]
-        + [f"No connection is a target of '{conn_id}'." for conn_id in idle],
-        "records": [record.as_dict() for record in records],
-    }
+        plan_id=uuid.uuid4().hex[:12],
+        content=sum(len(site.inventory.items) for site in sites),
+        notes=(
+            *(note for site in sites for note in _notes_of(site)),
+            *(f"No connection is a target of '{conn_id}'." for conn_id in idle),
+        ),
+        problems=tuple(problem for site in sites for problem in _problems_of(site)),
+        records=tuple(records),
+    )
     return plan, {} if params.dry_run else canaries
 
 
 def validate_one(canary: dict[str, Any]) -> dict[str, Any]:
     """Update one connection of a credential, and prove it, before any other is touched."""
     task = ThisTask()
-    for number, values in enumerate(canary["candidates"]):
+    for values in canary["candidates"]:
         target = replace(ConnectionRecord.from_dict(values), canary=True)
-        result = _update(task, canary["plan_id"], [target], journal=f"{task.name}-{number}", in_flight=1)
+        batch = write_batch(task.folder, canary["plan_id"], [target])
+        # A failed canary stops its own credential; it is not to count against the others' max_failures.
+        result = _update(task, canary["plan_id"], f"canary-{batch}", [target], in_flight=1, marks=None)
         if Outcome.GONE not in result:
             return result
         log.info("%s was deleted meanwhile; the next one takes its place.", target.title)
@@ -118,9 +146,9 @@ def question_for_approval() -> str | None:
     task = ThisTask()
     if not task.params.require_approval:
         return None
-    plan = task.folder.read(PLAN)
-    _, validated = read_journals(task.folder, plan["plan_id"])
-    return question([ConnectionRecord.from_dict(each) for each in plan["records"]], validated)
+    plan = read_plan(task.folder)
+    _, validated = read_journals(task.folder, plan.plan_id)
+    return question(plan.records, validated)
 
 
 def leave_answer(event: Mapping[str, Any]) -> None:
@@ -133,21 +161,21 @@ def leave_answer(event: Mapping[str, Any]) -> None:
 def plan_updates() -> list[dict[str, Any]]:
     """The rest of each credential that passed, dealt out to mapped tasks."""
     task = ThisTask()
-    plan = task.folder.read(PLAN)
-    records = [ConnectionRecord.from_dict(each) for each in plan["records"]]
-    _, validated = read_journals(task.folder, plan["plan_id"])
-    done = {record.key for record in validated if record.canary}
-    passed = {record.snowflake_conn_id for record in validated if record.canary and record.outcome in VALIDATED}
-    targets = [r for r in records if r.is_target and r.key not in done and r.snowflake_conn_id in passed]
-    batches = split(targets, task.params.connections_per_task)
-    log.info("%d targets in %d tasks.", len(targets), len(batches))
-    every = sum(record.is_target for record in records)
+    plan = read_plan(task.folder)
+    _, records = read_journals(task.folder, plan.plan_id)
+    latest = {record.key: record for record in records}
+    passed = {record.snowflake_conn_id for record in records if record.canary and record.outcome in VALIDATED}
+    # With what is known of each, for somebody may have cleared tasks: what is done is not done again.
+    left = [latest.get(target.key, target) for target in plan.targets if target.snowflake_conn_id in passed]
+    left = [target for target in left if target.outcome not in GREEN and not target.canary]
+    batches = split(left, task.params.connections_per_task)
+    log.info("%d targets in %d tasks.", len(left), len(batches))
     return [
         {
             "label": batch.label,
-            "plan_id": plan["plan_id"],
-            "budget": task.params.budget.of(every),
-            "targets": [target.brief() for target in batch.targets],
+            "plan_id": plan.plan_id,
+            "budget": task.params.budget.of(len(plan.targets)),
+            "batch": write_batch(task.folder, plan.plan_id, batch.targets),
         }
         for batch in batches
     ]
@@ -156,10 +184,12 @@ def plan_updates() -> list[dict[str, Any]]:
 def update_connections(batch: dict[str, Any]) -> dict[str, Any]:
     """Update the connections of one batch, those that an earlier try has done excepted."""
     task = ThisTask()
-    targets = [ConnectionRecord.from_dict(each) for each in batch["targets"]]
+    targets = read_batch(task.folder, batch["plan_id"], batch["batch"])
+    marks = FailureMarks(task.folder, batch["plan_id"], task.generation)
     in_flight = task.settings.in_flight_per_task
-    plan_id, budget = batch["plan_id"], batch["budget"]
-    return _update(task, plan_id, targets, journal=task.name, in_flight=in_flight, budget=budget)
+    return _update(
+        task, batch["plan_id"], batch["batch"], targets, in_flight=in_flight, marks=marks, budget=batch["budget"]
+    )
 
 
 def report() -> dict[str, Any]:
@@ -180,49 +210,54 @@ def report() -> dict[str, Any]:
 def sign_out() -> None:
     """End the sessions that this run signed in to."""
     task = ThisTask()
-    try:
-        check_connections(task.params)
-    except UnusableParams:
-        log.info("Nobody signed in: the run was refused.")
-        return
-    for conn_id in task.params.tableau_conn_ids:
-        with task.tableau(conn_id, in_flight=1, sharers=1) as hook:
-            ended = hook.sign_out()
+    for conn_id in task.tableau_conn_ids:
+        try:
+            with task.tableau(conn_id, in_flight=1, sharers=1) as hook:
+                ended = hook.sign_out()
+        except (UnusableParams, UnusableSetting) as refused:
+            log.info("%s: nobody signed in with it (%s)", conn_id, refused)
+        else:
             log.info("%s: %s", conn_id, "signed out." if ended else "no session of this run to end.")
 
 
 def _update(
     task: ThisTask,
     plan_id: str,
+    batch: str,
     targets: Sequence[ConnectionRecord],
     *,
-    journal: str,
     in_flight: int,
+    marks: FailureMarks | None,
     budget: int | None = None,
 ) -> dict[str, Any]:
-    """Update targets of one credential on one site."""
-    kept = Journal(task.folder, plan_id, journal, targets)
-    marks = FailureMarks(task.folder, plan_id)
-    left = kept.left()
+    """Update targets on one site."""
+    journal = Journal(task.folder, plan_id, batch, targets, marks)
+    left = journal.left()
     if len(left) < len(targets):
         log.info("%d of %d were done by an earlier try.", len(targets) - len(left), len(targets))
+    credentials = {conn_id: credential(conn_id) for conn_id in {str(target.snowflake_conn_id) for target in left}}
+    for each in credentials.values():
+        check_token(task.folder, plan_id, each)
     site = targets[0].tableau_conn_id
-    with task.tableau(site, in_flight=in_flight, sharers=task.settings.max_parallel_tasks) as hook:
-        ours = credential(str(targets[0].snowflake_conn_id))
-        for secret in ours.secrets:
+    with task.tableau(site, in_flight=in_flight, sharers=task.settings.parallel_tasks) as hook:
+        for secret in (secret for each in credentials.values() for secret in each.secrets):
             hook.keep_secret(secret)
         try:
             result = update_batch(
                 TableauSite(hook),
                 left,
-                ours,
+                credentials,
                 in_flight=in_flight,
-                done=kept.note,
-                may_start=lambda: marks.count().start(budget),
+                done=journal.note,
+                may_start=lambda: marks.may_start(budget) if marks else Start.NOW,
             )
+        except TableauError as problem:
+            if marks:
+                marks.stop(task.name, str(problem))
+            raise
         finally:
-            kept.close()
-    return _conclude(kept.records(), result)
+            journal.close()
+    return _conclude(journal.records(), result)
 
 
 def _conclude(records: Sequence[ConnectionRecord], result: BatchResult) -> dict[str, Any]:
@@ -242,26 +277,32 @@ def _conclude(records: Sequence[ConnectionRecord], result: BatchResult) -> dict[
 
 
 def _report(task: ThisTask) -> Report:
-    plan = task.folder.read(PLAN)
+    plan = find_plan(task.folder)
     problems = task.problems()
     records: list[ConnectionRecord] = []
     if plan is None:
-        problems = problems or ["See the log of the first task that failed."]
-        problems.insert(0, "Nothing was written to Tableau.")
+        problems.insert(0, _why_there_is_no_plan(task, problems))
     else:
-        started, done = read_journals(task.folder, plan["plan_id"])
-        planned = map(ConnectionRecord.from_dict, plan["records"])
-        records = settle(planned, done, attempted=started, rejected=_rejection(task))
+        started, done = read_journals(task.folder, plan.plan_id)
+        stopped = FailureMarks(task.folder, plan.plan_id, task.generation).stopped_because()
+        records = settle(plan.records, done, attempted=started, not_reached=_rejection(task) or "; ".join(stopped))
+        problems += [*plan.problems, *stopped]
     return Report(
         run_id=task.run_id,
         dry_run=task.dry_run,
         problems=tuple(problems),
-        notes=tuple(plan["notes"]) if plan else (),
-        content=plan["content"] if plan else 0,
+        notes=plan.notes if plan else (),
+        content=plan.content if plan else 0,
         records=tuple(records),
         traffic=task.traffic(),
         seconds=task.seconds,
     )
+
+
+def _why_there_is_no_plan(task: ThisTask, problems: Sequence[str]) -> str:
+    if task.instance.xcom_pull(task_ids="filter_connections", map_indexes=-1) is not None:
+        return f"{FilesNotShared('The plan of the run')} It is not known here what was written to Tableau."
+    return "Nothing was written to Tableau." + ("" if problems else " See the log of the first task that failed.")
 
 
 def _rejection(task: ThisTask) -> str | None:
@@ -275,6 +316,11 @@ def _rejection(task: ThisTask) -> str | None:
 def _notes_of(site: SiteInventory) -> list[str]:
     missing = site.inventory.missing_types
     return [f"{site.tableau_conn_id}: no {kind.words}s were looked at: {why}" for kind, why in missing.items()]
+
+
+def _problems_of(site: SiteInventory) -> list[str]:
+    refused = site.inventory.refused_types
+    return [f"{site.tableau_conn_id}: no {kind.words}s were looked at: {why}" for kind, why in refused.items()]
 
 
 def _because(record: ConnectionRecord) -> str:

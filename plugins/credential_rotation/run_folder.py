@@ -2,10 +2,14 @@
 
     <reports>/<dag id>/<run id>/report.json, report.csv
                                /work/inventory-<connection>.json
-                               /work/plan.json
-                               /work/<plan>/<task>-<map index>.json      outcomes, while the task works
-                               /work/<plan>/failed/<connection>.<kind>   one for each failure that stands
-                               /work/traffic/<task>-<map index>-<try>.json
+                               /work/plan.json                      what is decided on each connection
+                               /work/answer.json                    what a person said who was asked to approve
+                               /work/<plan>/credentials.json        fingerprints of the tokens that the plan is for
+                               /work/<plan>/batches/<batch>.json    the targets of a mapped task
+                               /work/<plan>/journals/<batch>.json   their outcomes, while the task works
+                               /work/<plan>/failed-<time>/...       one for each failure that stands (failure_marks)
+                               /work/problems/<task>.json           why a task failed
+                               /work/traffic/<task>-<try>.json      what it asked of Tableau
 
 They are files and not XComs, because an inventory may be large; and not Airflow's task state store, because the report
 must see what a killed task had done, and a task reads no other task's state. None holds a secret.
@@ -14,28 +18,30 @@ must see what a killed task had done, and a task reads no other task's state. No
 from __future__ import annotations
 
 import json
-import os
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from airflow.sdk import ObjectStoragePath
 
-_SETTING = "CREDENTIAL_ROTATION_REPORTS"
 
+class FilesNotShared(RuntimeError):
+    """A file that another task of the run wrote is not there."""
 
-def reports_root() -> str:
-    """Where reports go: the setting, else a folder under ``AIRFLOW_HOME``."""
-    home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
-    return os.environ.get(_SETTING, "").strip().rstrip("/") or f"file://{home.absolute()}/credential_rotation"
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} is not where this task looks for it. Where tasks run on several hosts, set "
+            "CREDENTIAL_ROTATION_REPORTS to a shared folder or a bucket."
+        )
 
 
 class RunFolder:
     """Reads and writes the files of one run, on a local disk or an object store."""
 
-    def __init__(self, dag_id: str, run_id: str, root: str | None = None) -> None:
+    def __init__(self, dag_id: str, run_id: str, root: str) -> None:
         # Joined as text: a run id holds characters that mean something in a URL.
-        self._root = f"{root or reports_root()}/{dag_id}/{run_id}"
+        self._root = f"{root}/{dag_id}/{run_id}"
 
     def read(self, name: str) -> Any:
         """What is in a JSON file; None when it is missing, or a process was killed while it wrote it."""
@@ -64,8 +70,12 @@ class RunFolder:
 
     def names(self, folder: str) -> list[str]:
         """The files in a folder, as names that :meth:`read` takes."""
+        place = self._path(folder)
+        # fsspec remembers listings, and another task may have written meanwhile.
+        with suppress(ValueError):  # Airflow knows no such file system, so it opens it without a connection of its own
+            place.fs.invalidate_cache()
         try:
-            names = [path.name for path in self._path(folder).iterdir() if path.is_file()]
+            names = [path.name for path in place.iterdir() if path.is_file()]
         except (FileNotFoundError, NotADirectoryError):
             return []
         return [f"{folder}/{name}" for name in sorted(names) if not name.startswith(".")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 _PREFIX = "CREDENTIAL_ROTATION_"
 
@@ -20,11 +21,17 @@ class Settings:
     schedule: str | None
     max_parallel_tasks: int
     requests_in_flight: int
+    reports: str
+
+    @property
+    def parallel_tasks(self) -> int:
+        """How many tasks may ask Tableau at a time: no more than there may be requests in flight."""
+        return min(self.max_parallel_tasks, self.requests_in_flight)
 
     @property
     def in_flight_per_task(self) -> int:
         """A parallel task's share of the requests in flight."""
-        return max(1, self.requests_in_flight // self.max_parallel_tasks)
+        return self.requests_in_flight // self.parallel_tasks
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -36,7 +43,21 @@ class Settings:
             schedule=environment.get(_PREFIX + "SCHEDULE", "").strip() or None,
             max_parallel_tasks=_number(environment, "MAX_PARALLEL_TASKS", 8, most=256),
             requests_in_flight=_number(environment, "REQUESTS_IN_FLIGHT", 16, most=1024),
+            reports=_reports(environment),
         )
+
+
+def home(environment: Mapping[str, str] = os.environ) -> Path:
+    """This package's own folder below ``AIRFLOW_HOME``."""
+    return Path(environment.get("AIRFLOW_HOME") or "~/airflow").expanduser().absolute() / "credential_rotation"
+
+
+def _reports(environment: Mapping[str, str]) -> str:
+    """Where reports go, as a URL: the setting, which may be a plain path, else this package's own folder."""
+    setting = environment.get(_PREFIX + "REPORTS", "").strip().rstrip("/")
+    if not setting:
+        return f"file://{home(environment)}"
+    return setting if "://" in setting else f"file://{Path(setting).expanduser().absolute()}"
 
 
 def _number(environment: Mapping[str, str], name: str, default: int, most: int) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from credential_rotation.rotation.inventory import Inventory, Item
 from credential_rotation.rotation.selection import SiteInventory
-from credential_rotation.run_folder import RunFolder
+from credential_rotation.run_folder import FilesNotShared, RunFolder
 from credential_rotation.tableau.content import Connection, Content, ContentType
 
 
@@ -26,20 +26,18 @@ def write_inventory(folder: RunFolder, site: SiteInventory) -> dict[str, Any]:
 def read_inventory(folder: RunFolder, tableau_conn_id: str) -> SiteInventory:
     """Read an inventory back.
 
-    :raises FileNotFoundError: when it is not there, as when tasks run on hosts that share no folder
+    :raises FilesNotShared: when it is not there
     """
     values = folder.read(_name(tableau_conn_id))
     if values is None:
-        raise FileNotFoundError(
-            f"The inventory of '{tableau_conn_id}' is not where this task looks for it. Where tasks run on several "
-            "hosts, set CREDENTIAL_ROTATION_REPORTS to a shared folder or a bucket."
-        )
+        raise FilesNotShared(f"The inventory of '{tableau_conn_id}'")
     return SiteInventory(
         tableau_conn_id=values["tableau_conn_id"],
         site=values["site"],
         inventory=Inventory(
             items=tuple(_item(item) for item in values["inventory"]["items"]),
             missing_types={ContentType(key): why for key, why in values["inventory"]["missing_types"].items()},
+            refused_types={ContentType(key): why for key, why in values["inventory"]["refused_types"].items()},
         ),
     )
 

@@ -17,8 +17,8 @@ from credential_rotation.rotation import credentials
 from credential_rotation.rotation.credentials import SnowflakeCredential, UnusableCredential
 from credential_rotation.rotation.params import RotationParams
 from credential_rotation.rotation.wrong_input import UnusableParams
-from credential_rotation.run_folder import RunFolder
-from credential_rotation.secrets import hide_in_logs
+from credential_rotation.run_folder import FilesNotShared, RunFolder
+from credential_rotation.secrecy import hide_in_logs
 from credential_rotation.settings import Settings
 from credential_rotation.tableau import settings as tableau_settings
 from credential_rotation.tableau.errors import TableauError, UnusableSetting
@@ -38,7 +38,7 @@ class ThisTask:
         self.run_id: str = self.instance.run_id
         self.map_index = self.instance.map_index if self.instance.map_index is not None else -1
         self.settings = Settings.from_environment()
-        self.folder = RunFolder(self.instance.dag_id, self.run_id)
+        self.folder = RunFolder(self.instance.dag_id, self.run_id, self.settings.reports)
         self._traffic: Counter[str] = Counter()
 
     @cached_property
@@ -53,6 +53,22 @@ class ThisTask:
     def dry_run(self) -> bool:
         """Whether the run was to write nothing, whatever else is wrong with its params."""
         return bool(self._params.get("dry_run"))
+
+    @property
+    def tableau_conn_ids(self) -> list[str]:
+        """The Tableau connections of the run, whatever else is wrong with its params."""
+        return [str(conn_id) for conn_id in self._params.get("tableau_conn_ids") or []]
+
+    @property
+    def generation(self) -> str:
+        """When the run was started; or again, since a person cleared tasks after it had ended."""
+        started = self._dag_run.start_date
+        return f"{started:%Y%m%dT%H%M%S}" if started else "0"
+
+    @property
+    def is_last_try(self) -> bool:
+        """Whether Airflow will not try this task again by itself."""
+        return bool(self.instance.try_number > self.instance.max_tries)
 
     @property
     def name(self) -> str:
@@ -74,8 +90,12 @@ class ThisTask:
     def tableau(self, conn_id: str, *, in_flight: int, sharers: int) -> Iterator[TableauHook]:
         """The hook for a Tableau site; what it asked of Tableau is left for the report, however the task ends.
 
+        :raises UnusableParams: when there is no such Airflow connection
+
         :param sharers: how many tasks may run at the same time, and so share ``max_requests_per_minute``
         """
+        if _airflow_connection(conn_id) is None:
+            raise UnusableParams(f"tableau_conn_ids: there is no Airflow connection '{conn_id}'.")
         quota = self.params.max_requests_per_minute
         hook = TableauHook(
             conn_id,
@@ -94,11 +114,24 @@ class ThisTask:
         name = f"work/problems/{self.name}.json"
         try:
             yield
-        except Exception as problem:
-            known = isinstance(problem, TableauError | ValueError)
+        except BaseException as problem:  # among them Airflow's time limit
+            known = isinstance(problem, TableauError | ValueError | FilesNotShared)
             self.folder.write(name, f"{self.name}: {problem if known else type(problem).__name__}")
             raise
         self.folder.remove(name)
+
+    def check_folder(self) -> None:
+        """Make sure that the files of the run can be written, before hours are spent on what to write.
+
+        :raises UnusableParams: when they can't
+        """
+        try:
+            self.folder.write("work/run.json", {"run_id": self.run_id})
+        except Exception as problem:  # whatever a file system or object store raises
+            raise UnusableParams(
+                f"Reports can't be written to {self.settings.reports} ({type(problem).__name__}: {problem}). Set "
+                "CREDENTIAL_ROTATION_REPORTS to a folder or bucket that tasks may write to."
+            ) from problem
 
     def problems(self) -> list[str]:
         """What other tasks of the run left."""

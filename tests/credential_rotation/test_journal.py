@@ -56,12 +56,15 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> RunFolder:
     return RunFolder("a_dag", "a run", root)
 
 
+NOW = "20261124T040000"
+
+
 def start(folder: RunFolder, task: str = "update-0", targets: Sequence[ConnectionRecord] = TARGETS) -> Journal:
-    return Journal(folder, PLAN, task, targets)
+    return Journal(folder, PLAN, task, targets, FailureMarks(folder, PLAN, NOW))
 
 
 def failures(folder: RunFolder) -> tuple[int, int]:
-    count = FailureMarks(folder, PLAN).count()
+    count = FailureMarks(folder, PLAN, NOW).count()
     return count.final, count.passing
 
 
@@ -110,7 +113,7 @@ def test_a_torn_journal_is_begun_anew(folder: RunFolder) -> None:
     journal = start(folder)
     journal.note(updated(TARGETS[0]))
     journal.close()
-    folder.write_text(f"work/{PLAN}/update-0.json", '{"started": ["tab')
+    folder.write_text(f"work/{PLAN}/journals/update-0.json", '{"started": ["tab')
     assert read_journals(folder, PLAN) == ([], [])
     assert start(folder).left() == TARGETS
 
@@ -148,7 +151,7 @@ def test_failures_are_counted_over_all_tasks_by_kind(folder: RunFolder) -> None:
     start(folder, "update-0", TARGETS[:2]).note(failed(TARGETS[0]))
     start(folder, "update-1", TARGETS[2:]).note(failed(TARGETS[2], retriable=True))
     assert failures(folder) == (1, 1)
-    assert FailureMarks(folder, "plan-2").count().final == 0
+    assert FailureMarks(folder, "plan-2", NOW).count().final == 0
 
 
 def test_a_failure_that_was_mended_counts_no_more(folder: RunFolder) -> None:

@@ -40,7 +40,7 @@ def throttled(seconds: float | None) -> Throttled:
 def test_every_error_is_either_passing_or_for_good() -> None:
     assert {kind.__name__ for kind in FOR_GOOD} == {
         "TableauError", "SessionKeepsEnding", "SignInRefused", "NotAllowed", "NotFound", "RequestRefused",
-        "EditRefused", "RedirectRefused", "TableauTooOld", "UnusableSetting",
+        "EditRefused", "RedirectRefused", "TableauTooOld", "NotTrusted", "UnusableSetting",
     }  # fmt: skip
 
 

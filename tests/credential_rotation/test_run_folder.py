@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from airflow.sdk import ObjectStoragePath
 
-from credential_rotation.run_folder import RunFolder, reports_root
+from credential_rotation.run_folder import RunFolder
 
 DAG = "rotate_snowflake_pat_in_tableau"
 RUN = "manual__2026-01-01T00:00:00+00:00"
@@ -141,14 +141,9 @@ def test_a_process_that_is_killed_while_it_writes_leaves_the_file_of_before(
     assert folder.names("work") == ["work/task.json"]
 
 
-def test_reports_go_below_airflows_home_or_where_the_setting_says(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
-    assert reports_root() == f"file://{tmp_path}/credential_rotation"
-    RunFolder(DAG, RUN).write("report.json", 1)
-    assert (tmp_path / "credential_rotation" / DAG / RUN / "report.json").read_text() == "1"
-    monkeypatch.setenv("CREDENTIAL_ROTATION_REPORTS", " memory://bucket/reports/ ")
-    assert reports_root() == "memory://bucket/reports"
-    monkeypatch.setenv("CREDENTIAL_ROTATION_REPORTS", " ")
-    assert reports_root() == f"file://{tmp_path}/credential_rotation"
+def test_what_another_task_wrote_since_the_last_listing_is_listed(root: str) -> None:
+    mine, another = RunFolder(DAG, RUN, root), RunFolder(DAG, RUN, root)
+    mine.write("work/a.json", 1)
+    assert mine.names("work") == ["work/a.json"]
+    another.write("work/b.json", 2)
+    assert mine.names("work") == ["work/a.json", "work/b.json"]

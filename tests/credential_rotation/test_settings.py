@@ -8,7 +8,8 @@ from credential_rotation.settings import Settings, UnusableEnvironment
 
 
 def test_without_any_the_defaults_are_those_of_the_contract() -> None:
-    assert Settings.from_environment({}) == Settings(schedule=None, max_parallel_tasks=8, requests_in_flight=16)
+    settings = Settings.from_environment({"AIRFLOW_HOME": "/opt/airflow"})
+    assert settings == Settings(None, 8, 16, reports="file:///opt/airflow/credential_rotation")
 
 
 def test_each_can_be_set() -> None:
@@ -17,19 +18,28 @@ def test_each_can_be_set() -> None:
             "CREDENTIAL_ROTATION_SCHEDULE": " 0 4 * * * ",
             "CREDENTIAL_ROTATION_MAX_PARALLEL_TASKS": "4",
             "CREDENTIAL_ROTATION_REQUESTS_IN_FLIGHT": " 32 ",
+            "CREDENTIAL_ROTATION_REPORTS": " memory://bucket/reports/ ",
         }
     )
-    assert settings == Settings(schedule="0 4 * * *", max_parallel_tasks=4, requests_in_flight=32)
+    assert settings == Settings("0 4 * * *", 4, 32, reports="memory://bucket/reports")
 
 
-@pytest.mark.parametrize("name", ["SCHEDULE", "MAX_PARALLEL_TASKS", "REQUESTS_IN_FLIGHT"])
+@pytest.mark.parametrize("name", ["SCHEDULE", "MAX_PARALLEL_TASKS", "REQUESTS_IN_FLIGHT", "REPORTS"])
 def test_an_empty_one_is_as_good_as_none(name: str) -> None:
     assert Settings.from_environment({f"CREDENTIAL_ROTATION_{name}": " "}) == Settings.from_environment({})
 
 
 @pytest.mark.parametrize(("in_flight", "tasks", "each"), [(16, 8, 2), (10, 4, 2), (4, 8, 1), (1, 1, 1)])
 def test_parallel_tasks_share_the_requests_in_flight(in_flight: int, tasks: int, each: int) -> None:
-    assert Settings(None, tasks, in_flight).in_flight_per_task == each
+    settings = Settings(None, tasks, in_flight, reports="")
+    assert settings.in_flight_per_task == each
+    assert settings.parallel_tasks * settings.in_flight_per_task <= in_flight
+
+
+def test_a_plain_path_for_reports_becomes_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert Settings.from_environment({"CREDENTIAL_ROTATION_REPORTS": "~/x"}).reports == "file:///home/ann/x"
+    assert Settings.from_environment({}).reports == "file:///home/ann/airflow/credential_rotation"
 
 
 @pytest.mark.parametrize("name", ["MAX_PARALLEL_TASKS", "REQUESTS_IN_FLIGHT"])

@@ -8,7 +8,7 @@ import pytest
 
 from credential_rotation.rotation.inventory import Inventory, Item
 from credential_rotation.rotation.selection import SiteInventory
-from credential_rotation.run_folder import RunFolder
+from credential_rotation.run_folder import FilesNotShared, RunFolder
 from credential_rotation.site_files import read_inventory, write_inventory
 from credential_rotation.tableau.content import ContentType
 from tests.builders import connection, content, item
@@ -57,5 +57,5 @@ def test_what_a_task_says_of_it_is_short_and_counts(folder: RunFolder) -> None:
 
 
 def test_an_inventory_that_is_not_there_says_what_to_do_on_several_hosts(folder: RunFolder) -> None:
-    with pytest.raises(FileNotFoundError, match="CREDENTIAL_ROTATION_REPORTS"):
+    with pytest.raises(FilesNotShared, match="CREDENTIAL_ROTATION_REPORTS"):
         read_inventory(folder, "one")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from http.cookiejar import DefaultCookiePolicy
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element
 
@@ -13,8 +11,9 @@ from airflow.providers.http.hooks.http import HttpHook
 from requests.adapters import HTTPAdapter
 
 from credential_rotation.hooks.variable_store import VariableStore
-from credential_rotation.secrets import Redactor, hide_in_logs
-from credential_rotation.tableau import xml
+from credential_rotation.secrecy import Redactor, hide_in_logs
+from credential_rotation.settings import home
+from credential_rotation.tableau import tsxml
 from credential_rotation.tableau.answers import refusal
 from credential_rotation.tableau.errors import (
     BadAnswer,
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
 _MOST_RENEWALS = 6
 # What else can refuse a sign-in. Let through, a 404 here would be taken for an item that is gone, since any request may
 # be the one that signs in again.
-_REFUSALS = (SignInRefused, SessionEnded, NotAllowed, NotFound, RequestRefused)
+_REFUSALS = (SignInRefused, SessionEnded, NotAllowed, NotFound, RequestRefused, TableauTooOld)
 
 
 class TableauHook(HttpHook):
@@ -58,7 +57,7 @@ class TableauHook(HttpHook):
 
     :param tableau_conn_id: the Airflow connection of the site
     :param run: names the run that works; only a session that it signed in to is ended by :meth:`sign_out`
-    :param in_flight: the most requests that are under way at once, from all threads that use this hook
+    :param in_flight: how many threads will use this hook at once; that many connections are kept alive
     :param requests_per_minute: the most requests that this hook sends in a minute; None for no limit
     :param session_store: where the shared session is kept; by default an Airflow Variable
     """
@@ -94,7 +93,7 @@ class TableauHook(HttpHook):
             SessionSeal(self.settings),
             self._sign_in,
             self.keep_secret,
-            host_lock_file(_lock_folder(), f"{tableau_conn_id}|{self.settings.identity}"),
+            host_lock_file(home() / ".locks", f"{tableau_conn_id}|{self.settings.identity}"),
         )
 
     def _read_settings(self) -> TableauSettings:
@@ -229,7 +228,9 @@ class TableauHook(HttpHook):
         if version < needed:
             raise TableauTooOld(f"{self.base_url} speaks REST API {version}; {needed} or later is needed.")
         self.traffic.count(sign_ins=1)
-        body = xml.request(credentials_with_site(self.settings))
+        credentials = credentials_with_site(self.settings)
+        self.keep_secret(credentials.get("jwt", ""))
+        body = tsxml.request(credentials)
         try:
             root = self._transport.send("POST", f"/api/{version}/auth/signin", body=body)
         except _REFUSALS as error:
@@ -242,7 +243,7 @@ class TableauHook(HttpHook):
         try:
             root = self._transport.send("GET", f"/api/{SERVER_INFO}/serverinfo")
             return ApiVersion.parse(root.findtext("serverInfo/restApiVersion", "") if root is not None else "")
-        except (ValueError, *_REFUSALS):
+        except (ValueError, BadAnswer, *_REFUSALS):
             raise BadAnswer(
                 f"{self.base_url} does not say which REST API version it speaks; set extra 'api_version' of the "
                 f"Airflow connection '{self.tableau_conn_id}'."
@@ -299,8 +300,3 @@ class _SessionWithoutRedirects(requests.Session):
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     # Without this, requests would take Basic auth for the host out of a ~/.netrc.
     return request
-
-
-def _lock_folder() -> Path:
-    home = os.environ.get("AIRFLOW_HOME", "~/airflow")
-    return Path(home).expanduser() / "credential_rotation" / ".locks"

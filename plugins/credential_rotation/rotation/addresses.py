@@ -5,19 +5,26 @@ https://docs.snowflake.com/en/user-guide/organizations-connect
 
 from __future__ import annotations
 
+import re
+
 DOMAIN = ".snowflakecomputing.com"
 _DOMAINS = (DOMAIN, ".snowflakecomputing.cn")
 _PRIVATELINK = ".privatelink"
 
 
+# Nothing else around a host name: whoever can publish could otherwise have the token embedded in a connection to a
+# host of theirs, such as acme.snowflakecomputing.com:x@evil.example.
+_ADDRESS = re.compile(r"(?:https?://)?([a-z0-9][a-z0-9._-]*?)\.?(?::[0-9]{1,5})?/?")
+
+
 def normalized(address: str) -> str:
-    """An address without scheme, port, path, case and trailing dot; an underscore counts as the hyphen that it may be.
+    """An address without scheme, port, case and trailing dot; an underscore counts as the hyphen that it may be.
 
     Account names can hold underscores but no hyphens, host names the other way round: Snowflake answers to both.
+    What is more than an address is none: ``""``, which is never one of an account.
     """
-    host = address.strip().lower().partition("://")[2] or address.strip().lower()
-    host = host.partition("/")[0].partition(":")[0].rstrip(".")
-    return host.replace("_", "-")
+    found = _ADDRESS.fullmatch(address.strip().lower())
+    return found.group(1).replace("_", "-") if found else ""
 
 
 def is_snowflake(address: str) -> bool:

@@ -20,7 +20,7 @@ LONGEST_LABEL = 250
 
 @dataclass(frozen=True)
 class Batch:
-    """Targets of one credential on one site, for one mapped task."""
+    """Targets on one site, for one mapped task."""
 
     label: str
     targets: tuple[ConnectionRecord, ...]
@@ -37,9 +37,9 @@ def split(targets: Sequence[ConnectionRecord], per_task: int | None = None) -> l
     """
     size = per_task or _chosen_size(len(targets))
     batches: list[Batch] = []
-    groups: dict[tuple[str, str], list[ConnectionRecord]] = {}
+    groups: dict[str, list[ConnectionRecord]] = {}
     for target in targets:
-        groups.setdefault((target.tableau_conn_id, str(target.snowflake_conn_id)), []).append(target)
+        groups.setdefault(target.tableau_conn_id, []).append(target)
     for group in groups.values():
         parts = _with_siblings_together(group, size) if size > 1 else [(one,) for one in _siblings_apart(group)]
         batches += [Batch(label_of(part), part) for part in parts]
@@ -83,5 +83,5 @@ def label_of(targets: Sequence[ConnectionRecord]) -> str:
     first, last = targets[0], targets[-1]
     label = f"{first.title} · {first.username}"
     if len(targets) > 1:
-        label = f"{len(targets)} connections · {first.title} … {last.title} · {first.username}"
+        label = f"{len(targets)} connections · {first.title} … {last.title}"
     return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.selection import SelectionError
@@ -32,10 +32,13 @@ def choose_canaries(targets: Sequence[ConnectionRecord], validate_on: str | None
             f"validate_on: {validate_on} is the LUID of no target. A dry run lists the targets; filters and ids narrow "
             "them."
         )
-    chosen = {}
+    chosen: dict[str, list[ConnectionRecord]] = {}
+    taken: set[str] = set()
     for conn_id, candidates in sorted(by_credential.items()):
-        chosen[conn_id] = sorted(candidates, key=lambda target: _order(target, validate_on))[:_CANDIDATES]
-        first = chosen[conn_id][0]
+        in_order = sorted(candidates, key=lambda target: _order(target, validate_on, taken))
+        chosen[conn_id] = in_order[:_CANDIDATES]
+        first = in_order[0]
+        taken.add(first.content_id)
         why = "as validate_on asks" if validate_on and _is_at(first, validate_on) else f"of {len(candidates)} targets"
         log.info("'%s' is validated on the %s %s (%s).", conn_id, first.content_type.words, first.title, why)
     return chosen
@@ -45,6 +48,11 @@ def _is_at(target: ConnectionRecord, luid: str) -> bool:
     return luid.casefold() in (target.content_id.casefold(), (target.connection_id or "").casefold())
 
 
-def _order(target: ConnectionRecord, validate_on: str | None) -> tuple[bool, int, str, str]:
+def _order(
+    target: ConnectionRecord, validate_on: str | None, taken: Collection[str]
+) -> tuple[bool, bool, int, str, str]:
     asked_for = bool(validate_on) and _is_at(target, str(validate_on))
-    return not asked_for, _PREFERRED.index(target.content_type), target.content_id, target.connection_id or ""
+    # Two canaries on one item would be written to at the same time (server-client-python #1305).
+    shared = target.content_id in taken
+    preferred = _PREFERRED.index(target.content_type)
+    return not asked_for, shared, preferred, target.content_id, target.connection_id or ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from credential_rotation.rotation import addresses
-from credential_rotation.tableau.xml import first_char_not_in_xml
+from credential_rotation.tableau.tsxml import first_char_not_in_xml
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -57,8 +57,9 @@ def from_airflow_connection(conn: Connection) -> SnowflakeCredential:
         raise _wrong(conn, "login is empty; it must be the Snowflake user whose token this is")
     if not token:
         raise _wrong(conn, "password is empty; it must be the programmatic access token of the Snowflake user")
-    if char := first_char_not_in_xml(token):
-        raise _wrong(conn, f"password holds the character U+{ord(char):04X}, which can't be sent to Tableau")
+    for name, value in (("login", login), ("password", token)):
+        if char := first_char_not_in_xml(value):
+            raise _wrong(conn, f"{name} holds the character U+{ord(char):04X}, which can't be sent to Tableau")
     accounts = _addresses(conn, extra)
     if not accounts:
         raise _wrong(conn, "extra holds neither 'account' nor a Snowflake 'host' nor 'server_addresses'")
@@ -75,11 +76,15 @@ def from_airflow_connection(conn: Connection) -> SnowflakeCredential:
 def _addresses(conn: Connection, extra: dict[str, Any]) -> frozenset[str]:
     found: set[str] = set()
     if account := _text(conn, extra, "account"):
+        if not addresses.normalized(account):
+            raise _wrong(conn, "extra 'account' must be an account identifier such as myorg-myaccount")
         found |= addresses.of_account(account, _text(conn, extra, "region"))
     host = _text(conn, extra, "host")
     if addresses.is_snowflake(host):
         found |= addresses.of_account(host)
     found |= {addresses.normalized(address) for address in _texts(conn, extra, "server_addresses")}
+    if "" in found:
+        raise _wrong(conn, "extra 'server_addresses' must hold addresses such as myorg-old.snowflakecomputing.com")
     return frozenset(found)
 
 

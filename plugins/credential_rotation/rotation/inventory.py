@@ -6,18 +6,20 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from credential_rotation.tableau.content import Connection, Content, ContentType
+from credential_rotation.tableau.content import ENDPOINTS, Connection, Content, ContentType
 from credential_rotation.tableau.errors import (
     BadAnswer,
     NotAllowed,
     NotFound,
+    RandomRefusal,
     RequestRefused,
+    ServerFault,
     TableauError,
 )
-from credential_rotation.tableau.site import NotOnThisSite
+from credential_rotation.tableau.tableau_site import NotOnThisSite
 
 log = logging.getLogger(__name__)
 
@@ -49,18 +51,34 @@ class Item:
 
 @dataclass(frozen=True)
 class Inventory:
-    """What was found on a site. ``missing_types`` says of each content type that the site lacks why that is so."""
+    """What was found on a site.
+
+    ``missing_types`` says of each content type that the site lacks why that is so; ``refused_types`` of each that the
+    signed-in user may not list, so that there may be targets which nobody saw.
+    """
 
     items: tuple[Item, ...]
     missing_types: dict[ContentType, str]
+    refused_types: dict[ContentType, str] = field(default_factory=dict)
 
 
-def take_inventory(site: Readable, content_types: Collection[ContentType], in_flight: int) -> Inventory:
+def take_inventory(
+    site: Readable,
+    content_types: Collection[ContentType],
+    in_flight: int,
+    *,
+    owners_must_have_names: bool = False,
+    tolerate_broken_items: bool = False,
+) -> Inventory:
     """Read every item of these types with its connections, ``in_flight`` requests at a time.
 
+    :param owners_must_have_names: owners are to be filtered by name, so showing them by LUID would not do
+    :param tolerate_broken_items: an item at which Tableau fails again and again is unreadable, and no reason to leave
+        all others with a token that dies; for the last try
     :raises TableauError: when a list can't be read whole, or Tableau is unwell: half an inventory would miss targets
     """
     missing: dict[ContentType, str] = {}
+    refused: dict[ContentType, str] = {}
     contents: list[Content] = []
     for content_type in content_types:
         try:
@@ -69,18 +87,27 @@ def take_inventory(site: Readable, content_types: Collection[ContentType], in_fl
             missing[content_type] = str(reason)
             log.warning("No %ss: %s", content_type.words, reason)
             continue
+        except NotAllowed as error:
+            if not ENDPOINTS[content_type].optional:
+                raise
+            refused[content_type] = str(error)
+            log.warning("No %ss are looked at: %s", content_type.words, error)
+            continue
         log.info("Found %d %ss.", len(found), content_type.words)
         contents += found
-    contents = _with_owner_names(contents, site)
-    return Inventory(tuple(_read_connections(site, contents, in_flight)), missing)
+    contents = _with_owner_names(contents, site, required=owners_must_have_names)
+    reader = _ItemReader(site, (ServerFault, RandomRefusal) if tolerate_broken_items else ())
+    return Inventory(tuple(_read_connections(reader, contents, in_flight)), missing, refused)
 
 
-def _with_owner_names(contents: list[Content], site: Readable) -> list[Content]:
+def _with_owner_names(contents: list[Content], site: Readable, *, required: bool) -> list[Content]:
     if all(content.owner or not content.owner_id for content in contents):
         return contents
     try:
         names = site.user_names()
     except (NotAllowed, NotFound, RequestRefused, BadAnswer) as error:
+        if required:
+            raise
         log.warning("Owners are shown by LUID, since the users of the site can't be listed: %s", error)
         names = {}
     return [
@@ -89,11 +116,11 @@ def _with_owner_names(contents: list[Content], site: Readable) -> list[Content]:
     ]
 
 
-def _read_connections(site: Readable, contents: list[Content], in_flight: int) -> Iterable[Item]:
+def _read_connections(reader: _ItemReader, contents: list[Content], in_flight: int) -> Iterable[Item]:
     """In the order of ``contents``, so that an inventory of an unchanged site is the same each time."""
     progress = _Progress(len(contents))
     with ThreadPoolExecutor(max_workers=max(1, in_flight), thread_name_prefix="inventory") as pool:
-        futures = [pool.submit(_read_item, site, content) for content in contents]
+        futures = [pool.submit(reader.read, content) for content in contents]
         try:
             for future in as_completed(futures):
                 future.result()
@@ -104,19 +131,22 @@ def _read_connections(site: Readable, contents: list[Content], in_flight: int) -
     return [future.result() for future in futures]
 
 
-def _read_item(site: Readable, content: Content) -> Item:
-    try:
-        return Item(content, tuple(site.connections(content)))
-    except NotFound:
-        log.info("The %s '%s' was deleted meanwhile.", content.type.words, content.name)
-        return Item(content, gone=True)
-    except (NotAllowed, RequestRefused) as error:
-        log.warning("The connections of the %s '%s' can't be read: %s", content.type.words, content.name, error)
-        return Item(content, unreadable=_reason(error))
+class _ItemReader:
+    """Reads one item, and knows which failures are that item's alone."""
 
+    def __init__(self, site: Readable, tolerated: tuple[type[TableauError], ...]) -> None:
+        self._site = site
+        self._items_own: tuple[type[TableauError], ...] = (NotAllowed, RequestRefused, *tolerated)
 
-def _reason(error: TableauError) -> str:
-    return f"its connections can't be read: {error}"
+    def read(self, content: Content) -> Item:
+        try:
+            return Item(content, tuple(self._site.connections(content)))
+        except NotFound:
+            log.info("The %s '%s' was deleted meanwhile.", content.type.words, content.name)
+            return Item(content, gone=True)
+        except self._items_own as error:
+            log.warning("The connections of the %s '%s' can't be read: %s", content.type.words, content.name, error)
+            return Item(content, unreadable=f"its connections can't be read: {error}")
 
 
 class _Progress:

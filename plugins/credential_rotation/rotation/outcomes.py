@@ -61,4 +61,3 @@ class Proof(StrEnum):
     """How it was shown that an update took effect."""
 
     SAVED = "saved"
-    NONE = "none"

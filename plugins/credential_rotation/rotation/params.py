@@ -64,6 +64,7 @@ class RotationParams:
         """
         known = [field.name for field in fields(cls)]
         _refuse_unknown(conf or {}, known)
+        _refuse_ignored(conf or {}, params)
         values = {name: params[name] for name in known}
         try:
             values["content_types"] = [ContentType(value) for value in values["content_types"]]
@@ -101,6 +102,15 @@ def _stripped(name: str, values: list[str]) -> list[str]:
     if not all(stripped):
         raise UnusableParams(f"{name} holds an empty name.")
     return stripped
+
+
+def _refuse_ignored(conf: Mapping[str, Any], params: Mapping[str, Any]) -> None:
+    """With ``[core] dag_run_conf_overrides_params`` off, Airflow ignores what was asked for: a dry run would write."""
+    ignored = sorted(name for name, value in conf.items() if params.get(name) != value)
+    if ignored:
+        raise UnusableParams(
+            f"Airflow ignores {', '.join(ignored)}: set [core] dag_run_conf_overrides_params to True, or give no conf."
+        )
 
 
 def _refuse_repeated(name: str, values: list[str]) -> None:

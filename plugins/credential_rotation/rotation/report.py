@@ -131,14 +131,14 @@ def settle(
     done: Iterable[ConnectionRecord],
     *,
     attempted: Iterable[str] = (),
-    rejected: str | None = None,
+    not_reached: str = "",
 ) -> list[ConnectionRecord]:
     """Every connection of the plan with the outcome that it came to.
 
     :param plan: what ``filter_connections`` decided
     :param done: outcomes that the tasks left behind
     :param attempted: keys of targets that were handed to a task, whether or not it said what became of them
-    :param rejected: who did not approve the updates, and when
+    :param not_reached: why targets were not handed to a task, where that is known: nobody approved, say
     """
     outcomes = {record.key: record for record in done}
     started = set(attempted)
@@ -154,7 +154,7 @@ def settle(
         elif record.key in started:
             settled.append(replace(record, outcome=Outcome.FAILED, reason=NO_WORD))
         else:
-            reason = CANARY_FAILED if record.snowflake_conn_id in failed_canaries else rejected or NOT_REACHED
+            reason = CANARY_FAILED if record.snowflake_conn_id in failed_canaries else not_reached or NOT_REACHED
             settled.append(replace(record, outcome=Outcome.NOT_ATTEMPTED, reason=reason))
     return settled
 

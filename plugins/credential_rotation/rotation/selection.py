@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 
 _SHOWN = 10
 _LINKS = frozenset({"sqlproxy", "tableau-server-site"})
-# What an extract may call itself, though the connection below it is to Snowflake.
-_EXTRACTS = frozenset({"hyper", "dataengine"})
+# What an extract may call itself, though the connection below it is to Snowflake; and what says nothing at all.
+_ADDRESS_DECIDES = frozenset({"hyper", "dataengine", ""})
 
 
 class SelectionError(ValueError):
@@ -100,8 +100,7 @@ def _not_with_user_and_password(connection: Connection) -> Exclusion | None:
     kind, sign_in = connection.type.lower(), connection.authentication_type.lower()
     if kind in _LINKS:
         return Exclusion.PUBLISHED_DATA_SOURCE
-    # An extract may name itself where its connection is to Snowflake: the address then tells what it is.
-    if kind != "snowflake" and not (kind in _EXTRACTS and addresses.is_snowflake(connection.server_address)):
+    if kind != "snowflake" and not (kind in _ADDRESS_DECIDES and addresses.is_snowflake(connection.server_address)):
         return Exclusion.NOT_SNOWFLAKE
     # A deny-list: the attribute is often absent, and the names for user and password differ between versions.
     if connection.oauth_keychain or "oauth" in sign_in:

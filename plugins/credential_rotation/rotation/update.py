@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -19,6 +18,7 @@ from credential_rotation.tableau.errors import (
     NotFound,
     NotSaved,
     RequestRefused,
+    TableauError,
     TableauUnwell,
     Throttled,
 )
@@ -69,8 +69,9 @@ def _read_back(site: Writable, target: ConnectionRecord, credential: SnowflakeCr
     now = next((each for each in site.connections(target.content) if each.id == target.connection_id), None)
     if now is None:
         raise NotFound(f"{target.title}: the connection is not there any more")
-    if now.username and now.username.casefold() != credential.login.casefold():
-        raise NotSaved(f"{target.title}: Tableau accepted the update, yet shows user {now.username} afterwards.")
+    if now.username.casefold() != credential.login.casefold():
+        shown = f"user {now.username}" if now.username else "no user"
+        raise NotSaved(f"{target.title}: Tableau accepted the update, yet shows {shown} afterwards.")
     if now.embed_password is False:
         raise NotSaved(f"{target.title}: Tableau accepted the update, yet the password is not embedded afterwards.")
 
@@ -101,7 +102,7 @@ class BatchResult:
 def update_batch(
     site: Writable,
     targets: Sequence[ConnectionRecord],
-    credential: SnowflakeCredential,
+    credentials: Mapping[str, SnowflakeCredential],
     *,
     in_flight: int,
     done: Callable[[ConnectionRecord], None],
@@ -109,18 +110,27 @@ def update_batch(
 ) -> BatchResult:
     """Update all targets, some at a time, those of one item one after the other; one outcome for each.
 
+    :param credentials: by the id of their Airflow connection
     :param in_flight: items that are worked on at once
     :param done: is told each outcome at once, from any thread
     :param may_start: asked before each update that was not tried before
-    :raises TableauError: as :func:`update_one` does, Throttled excepted; what is under way is finished first
+    :raises TableauError: what concerns all connections, a refused sign-in say; the targets whose turn did not come are
+        told as not attempted first
     """
-    work = _BatchWork(site, credential, done, may_start)
+    work = _BatchWork(site, credentials, done, may_start)
     items: dict[str, list[ConnectionRecord]] = {}
     for target in targets:
         items.setdefault(target.content_id, []).append(target)
     with ThreadPoolExecutor(max_workers=max(1, in_flight), thread_name_prefix="update") as pool:
         futures = [pool.submit(work.on_item, item) for item in items.values()]
-        records = tuple(record for future in futures for record in future.result())
+        try:
+            records = tuple(record for future in futures for record in future.result())
+        except BaseException:
+            # Airflow's time limit, say: nothing new is to start.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    if work.fatal:
+        raise work.fatal
     return BatchResult(records, work.retry_after)
 
 
@@ -130,46 +140,44 @@ class _BatchWork:
     def __init__(
         self,
         site: Writable,
-        credential: SnowflakeCredential,
+        credentials: Mapping[str, SnowflakeCredential],
         done: Callable[[ConnectionRecord], None],
         may_start: Callable[[], Start],
     ) -> None:
         self._site = site
-        self._credential = credential
+        self._credentials = credentials
         self._done = done
         self._may_start = may_start
-        self._stopped = threading.Event()
         self.retry_after: float | None = None
+        # What went wrong for all connections: each further try would be refused as well, and lock the account.
+        self.fatal: TableauError | None = None
 
     def on_item(self, targets: Sequence[ConnectionRecord]) -> list[ConnectionRecord]:
         results: list[ConnectionRecord] = []
         for target in targets:
-            if self._stopped.is_set():
-                break
-            try:
-                results.append(self._attempt(target))
-            except BaseException:
-                # Here and not where the results are gathered: by then the other threads would have gone on, and a
-                # sign-in that is refused again and again locks the account.
-                self._stopped.set()
-                raise
+            results.append(self._attempt(target))
             self._done(results[-1])
         return results
 
     def _attempt(self, target: ConnectionRecord) -> ConnectionRecord:
+        if self.fatal:
+            return _held_back(target, str(self.fatal), retriable=False)
         if self.retry_after is not None:
             return _held_back(target, HELD_UP, retriable=True)
         # What failed before may be tried again: only new updates are held back.
         start = self._may_start() if not target.attempts else Start.NOW
         if start is not Start.NOW:
             return _held_back(target, BUDGET_SPENT, retriable=start is Start.LATER)
+        attempts = target.attempts + 1
         try:
-            return update_one(self._site, target, self._credential)
+            return update_one(self._site, target, self._credentials[str(target.snowflake_conn_id)])
         except Throttled as error:
             # The other threads would only be told the same.
             self.retry_after = max(self.retry_after or 0.0, error.retry_after or _WAIT_WHEN_UNTOLD)
-            attempts = target.attempts + 1
             return replace(target, outcome=Outcome.FAILED, reason=str(error), retriable=True, attempts=attempts)
+        except TableauError as error:
+            self.fatal = self.fatal or error
+            return replace(target, outcome=Outcome.FAILED, reason=str(error), retriable=False, attempts=attempts)
 
 
 def _held_back(target: ConnectionRecord, reason: str, *, retriable: bool) -> ConnectionRecord:

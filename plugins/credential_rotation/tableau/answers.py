@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from typing import NamedTuple
 
-from credential_rotation.tableau import xml
+from credential_rotation.tableau import tsxml
 from credential_rotation.tableau.errors import (
     BadAnswer,
     EditRefused,
@@ -21,6 +21,7 @@ from credential_rotation.tableau.errors import (
     SessionEnded,
     SignInRefused,
     TableauError,
+    TableauTooOld,
 )
 
 # Details of 400039 that no later try will change (server-client-python #703, Tableau KB 005321816).
@@ -28,9 +29,11 @@ _NEVER_EDITABLE = ("not editable", "not allowed")
 
 
 class _Words(NamedTuple):
-    code: str | None
-    summary: str | None
-    detail: str | None
+    """What Tableau says of an error; all None where the answer is no error of Tableau's, but of something before it."""
+
+    code: str | None = None
+    summary: str | None = None
+    detail: str | None = None
 
 
 def refusal(status: int, body: bytes, content_type: str, what: str, redact: Callable[[str], str]) -> TableauError:
@@ -57,10 +60,13 @@ def _kind(status: int, words: _Words) -> type[TableauError]:
         return RandomRefusal
     if code == "400039":
         return EditRefused if any(words in detail for words in _NEVER_EDITABLE) else RandomRefusal
+    if status in (403, 404) and not any(words):
+        # A gateway's page must not be taken for "this item is gone", or for "this site has no flows".
+        return BadAnswer
     if status == 403:
         return NotAllowed
     if status == 404:
-        return NotFound
+        return TableauTooOld if code == "404003" else NotFound
     if status >= 500 or status == 408:
         return ServerFault
     return RequestRefused
@@ -69,12 +75,12 @@ def _kind(status: int, words: _Words) -> type[TableauError]:
 def _words(body: bytes, content_type: str) -> _Words:
     """Tableau's code, summary and detail. An error may come in either format, or as somebody else's HTML page."""
     try:
-        root = xml.parse(body, content_type)
+        root = tsxml.parse(body, content_type)
     except BadAnswer:
         return _json_words(body)
     error = root.find("error")
     if error is None:
-        return _Words(None, None, None)
+        return _Words()
     return _Words(error.get("code"), error.findtext("summary"), error.findtext("detail"))
 
 
@@ -83,4 +89,4 @@ def _json_words(body: bytes) -> _Words:
         error = json.loads(body)["error"]
         return _Words(*(str(error[key]) if error.get(key) else None for key in ("code", "summary", "detail")))
     except (ValueError, KeyError, TypeError, AttributeError):
-        return _Words(None, None, None)
+        return _Words()

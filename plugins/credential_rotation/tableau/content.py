@@ -32,8 +32,10 @@ class Endpoint:
     element: str
     connection_element: str
     since: ApiVersion
-    # Flows and virtual connections may be missing from a site, by licence or version: then there are none.
+    # Flows and virtual connections may be missing from a site or its version: then there are none.
     optional: bool
+    # Without the Data Management licence, virtual connections may be refused where others would be not found.
+    licensed: bool = False
     connections_are_paged: bool = False
 
 
@@ -47,6 +49,7 @@ ENDPOINTS: dict[ContentType, Endpoint] = {
         "connection",
         VIRTUAL_CONNECTIONS,
         optional=True,
+        licensed=True,
         connections_are_paged=True,
     ),
 }

@@ -17,7 +17,8 @@ TableauError
 ├── EditRefused                 400039: Tableau will never let this connection be edited this way
 ├── RequestRefused              any other 4xx
 ├── RedirectRefused             a redirect that must not be followed
-├── TableauTooOld               its REST API lacks what we need
+├── TableauTooOld               its REST API lacks what we need (404003: the endpoint is not in this version)
+├── NotTrusted                  its certificate
 └── UnusableSetting             the Airflow connection says something that can't be used
 
 No text of these holds a secret: the hook redacts Tableau's words before it raises.
@@ -123,6 +124,10 @@ class RedirectRefused(TableauError):
 
 class TableauTooOld(TableauError):
     """This Tableau's REST API is older than what is needed."""
+
+
+class NotTrusted(TableauError):
+    """The certificate of what answers there is not one that we trust."""
 
 
 class UnusableSetting(TableauError):

@@ -24,7 +24,8 @@ class Pace:
         self._interval = 60.0 / per_minute if per_minute else 0.0
         self._clock = clock
         self._sleep = sleep
-        self._next = 0.0
+        # Each task of a run has a pace of its own: were its first request free, many short tasks would break the quota.
+        self._next = clock() + self._interval
         self._lock = threading.Lock()
 
     def wait(self) -> None:

@@ -43,16 +43,28 @@ class SessionSeal:
 
     def seal(self, session: TableauSession) -> str:
         """The session as a text that may be stored."""
-        salt = os.urandom(16)
-        sealed = Fernet(_derive(self._key_material, salt)).encrypt(json.dumps(asdict(session)).encode())
-        return f"{base64.urlsafe_b64encode(salt).decode()}.{sealed.decode()}"
+        return self.seal_text(json.dumps(asdict(session)))
 
     def open(self, text: str) -> TableauSession | None:
         """The session in a stored text; None when it was sealed for another sign-in, or is no such text."""
+        opened = self.open_text(text)
+        try:
+            return TableauSession(**json.loads(opened)) if opened else None
+        except (ValueError, TypeError):
+            return None
+
+    def seal_text(self, text: str) -> str:
+        """Any text, sealed."""
+        salt = os.urandom(16)
+        sealed = Fernet(_derive(self._key_material, salt)).encrypt(text.encode())
+        return f"{base64.urlsafe_b64encode(salt).decode()}.{sealed.decode()}"
+
+    def open_text(self, text: str) -> str | None:
+        """What was sealed; None when it was sealed for another sign-in, or is no sealed text."""
         salt, dot, sealed = text.partition(".")
         try:
             key = _derive(self._key_material, base64.urlsafe_b64decode(salt))
-            return TableauSession(**json.loads(Fernet(key).decrypt(sealed.encode()))) if dot else None
+            return Fernet(key).decrypt(sealed.encode()).decode() if dot else None
         except (InvalidToken, ValueError, TypeError):
             return None
 

@@ -19,6 +19,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from credential_rotation.tableau.errors import SignInRefused
+from credential_rotation.tableau.refusals import RefusalMemory
 from credential_rotation.tableau.session import SessionSeal, TableauSession
 
 log = logging.getLogger(__name__)
@@ -63,6 +65,7 @@ class SessionSharing:
         self._sign_in = sign_in
         self._keep_secret = keep_secret
         self._lock_file = lock_file
+        self._refusals = RefusalMemory(seal, lock_file.with_suffix(".refused") if lock_file else None)
         self._lock = threading.RLock()
         self._session: TableauSession | None = None
 
@@ -102,7 +105,12 @@ class SessionSharing:
         time.sleep(random.uniform(0, _HOST_JITTER_SECONDS))
         if faster := self._stored_other_than(failed):
             return faster
-        session = self._sign_in()
+        self._refusals.raise_if_recent()
+        try:
+            session = self._sign_in()
+        except SignInRefused as error:
+            self._refusals.remember(error)
+            raise
         self._keep_secret(session.token)
         self._store.write(self._seal.seal(session))
         return session

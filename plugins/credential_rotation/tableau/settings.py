@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from credential_rotation.tableau.errors import UnusableSetting
+from credential_rotation.tableau.tsxml import first_char_not_in_xml
 from credential_rotation.tableau.versions import ApiVersion
-from credential_rotation.tableau.xml import first_char_not_in_xml
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection

@@ -16,11 +16,12 @@ from xml.etree.ElementTree import Element
 import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
-from credential_rotation.secrets import Redactor
-from credential_rotation.tableau import xml
+from credential_rotation.secrecy import Redactor
+from credential_rotation.tableau import tsxml
 from credential_rotation.tableau.answers import refusal
 from credential_rotation.tableau.errors import (
     BadAnswer,
+    NotTrusted,
     RandomRefusal,
     RedirectRefused,
     TableauUnwell,
@@ -97,7 +98,7 @@ class Transport:
         if response.status_code == 204 or (not response.content and method != "GET"):
             return None
         try:
-            return xml.parse(response.content, response.headers.get("Content-Type", ""))
+            return tsxml.parse(response.content, response.headers.get("Content-Type", ""))
         except BadAnswer as error:
             raise BadAnswer(f"{what}: {self._redact(str(error))}", status=response.status_code) from None
 
@@ -163,7 +164,7 @@ class Transport:
         # The text of requests' errors may quote the address of a proxy with its password; the class says enough.
         where = _shown_origin(self._settings.base_url)
         if isinstance(error, requests.exceptions.SSLError):
-            return Unreachable(
+            return NotTrusted(
                 f"{what}: {where} can't be trusted ({self._redact(str(error))}). If its certificate is of your own "
                 f"authority, give that as extra 'verify' of the Airflow connection '{self._settings.conn_id}'."
             )

@@ -31,7 +31,7 @@ from credential_rotation.tableau.errors import (
     Throttled,
     Unreachable,
 )
-from credential_rotation.tableau.site import TableauSite
+from credential_rotation.tableau.tableau_site import TableauSite
 from credential_rotation.tableau.transport import LONGEST_WAIT, QUICK_TRIES, retry_after_seconds
 from sandbox.tableau import (
     Content,
@@ -124,7 +124,6 @@ REFUSED: dict[str, tuple[Fault, type[TableauError], str]] = {
     "400039 not allowed": (TableauCode("400039", "Authentication update is not allowed."), EditRefused, "not allowed"),
     "403": (TableauCode("403004", "no"), NotAllowed, "code 403004"),
     "404": (TableauCode("404004", "gone"), NotFound, "code 404004 to .*: Resource Not Found: gone"),
-    "404 of a gateway": (HtmlPage(404), NotFound, r"Tableau answered 404 to GET [^:]*\.$"),
     "405": (TableauCode("405000", "no"), RequestRefused, "405"),
     "409": (TableauCode("409093", "queued"), RequestRefused, "code 409093"),
     "JSON's error": (
@@ -437,3 +436,13 @@ def test_an_idle_session_is_renewed(connect: Connect, server: TableauServer) -> 
     server.state.clock.advance(minutes=121)
     hook.call("GET", "flows")
     assert server.requests.count("sign_in") == 2
+
+
+def test_the_page_of_a_gateway_does_not_say_that_an_item_is_gone(
+    hook: TableauHook, server: TableauServer, orders: Content
+) -> None:
+    server.faults.script("query_connections", HtmlPage(404), times=QUICK_TRIES)
+    [found] = TableauSite(hook).content(ContentType.DATASOURCE)
+    with pytest.raises(BadAnswer, match="Tableau answered 404"):
+        TableauSite(hook).connections(found)
+    assert server.faults.left() == 0

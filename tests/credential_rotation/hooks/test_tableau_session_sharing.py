@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from credential_rotation.hooks.tableau import TableauHook
-from credential_rotation.tableau import session_sharing
+from credential_rotation.tableau import refusals, session_sharing
 from credential_rotation.tableau.errors import SignInRefused, Unreachable
 from credential_rotation.tableau.session import TableauSession
 from credential_rotation.tableau.session_sharing import host_lock_file
@@ -111,7 +111,7 @@ def test_who_finds_the_session_ended_takes_the_one_that_another_signed_in_to(
 
 
 def test_a_sign_in_that_failed_is_not_stored_and_is_tried_anew(
-    connect: Connect, server: TableauServer, store: MemoryStore
+    connect: Connect, server: TableauServer, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hook = connect("pat")
     server.faults.script("sign_in", [*[ResetBefore()] * 4, TableauCode("401001")])
@@ -120,7 +120,25 @@ def test_a_sign_in_that_failed_is_not_stored_and_is_tried_anew(
     with pytest.raises(SignInRefused):
         works(hook)
     assert store.written == []
+    monkeypatch.setattr(refusals, "_REMEMBERED_SECONDS", 0.0)
     assert works(hook)
+
+
+def test_a_refused_sign_in_is_not_tried_again_by_another_process_at_once(
+    connect: Connect, server: TableauServer
+) -> None:
+    server.faults.script("sign_in", TableauCode("401001"))
+    with pytest.raises(SignInRefused):
+        works(connect("pat"))
+    with pytest.raises(SignInRefused, match=r"401001.*tried again after 60 s"):
+        works(connect("pat"))  # a hook of its own, as in another process: it knows only the file
+    assert server.requests.count("sign_in") == 1
+
+
+def test_a_refusal_is_one_of_that_secret(connect: Connect, server: TableauServer) -> None:
+    with pytest.raises(SignInRefused):
+        works(connect("pat", password="wrong"))
+    assert works(connect("pat"))
 
 
 def test_parallel_threads_that_are_refused_are_all_told_so(connect: Connect, server: TableauServer) -> None:

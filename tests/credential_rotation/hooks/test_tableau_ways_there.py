@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from credential_rotation.tableau.errors import RedirectRefused, TableauError, Unreachable, UnusableSetting
+from credential_rotation.tableau.errors import NotTrusted, RedirectRefused, TableauError, Unreachable, UnusableSetting
 from sandbox.tableau import Redirect, TableauServer, TableauState
 from tests.credential_rotation.hooks.certificates import Authority, HttpsTableau, serving_https
 from tests.credential_rotation.hooks.connecting import SIGN_INS, Connect
@@ -35,7 +35,7 @@ def stranger() -> Iterator[Received]:
 
 
 def test_a_certificate_of_an_unknown_authority_is_refused(connect: Connect, https: HttpsTableau) -> None:
-    with pytest.raises(Unreachable, match=r"can't be trusted.*extra 'verify'.*'tableau_default'"):
+    with pytest.raises(NotTrusted, match=r"can't be trusted.*extra 'verify'.*'tableau_default'"):
         connect(host=https.url).version()
     assert len(https.requests) == 0
 
@@ -49,7 +49,7 @@ def test_a_certificate_of_ones_own_authority_is_taken(
 
 def test_a_certificate_for_another_host_is_refused(connect: Connect, https: HttpsTableau, authority: Authority) -> None:
     host = f"https://localhost:{https.port}"  # the certificate names 127.0.0.1
-    with pytest.raises(Unreachable, match="can't be trusted"):
+    with pytest.raises(NotTrusted, match="can't be trusted"):
         connect(host=host, verify=str(authority.file)).version()
     assert len(https.requests) == 0
 
@@ -69,7 +69,7 @@ def test_a_bundle_in_the_environment_does_not_replace_the_file_of_the_connection
 ) -> None:
     other = Authority(tmp_path, "Another CA")
     monkeypatch.setenv(variable, str(tmp_path / "Acme CA.pem"))
-    with pytest.raises(Unreachable, match="can't be trusted"):
+    with pytest.raises(NotTrusted, match="can't be trusted"):
         connect(host=https.url, verify=str(other.file)).version()
     connect(host=https.url).call("GET", "flows")  # where the connection says nothing, it is the machine's own bundle
     assert https.requests.count("list_flows", status=200) == 1
@@ -79,7 +79,7 @@ def test_a_client_certificate_is_shown(connect: Connect, state: TableauState, au
     robot = authority.issue("our robot")
     pair = [str(robot.certificate), str(robot.key)]
     with serving_https(state, authority.issue("tableau"), client_authority=authority.file) as server:
-        with pytest.raises(Unreachable):
+        with pytest.raises(NotTrusted):
             connect(host=server.url, verify=str(authority.file)).version()
         assert len(server.requests) == 0
         connect(host=server.url, verify=str(authority.file), cert=pair).call("GET", "flows")

@@ -12,7 +12,7 @@ import requests
 
 from credential_rotation.rotation.inventory import take_inventory
 from credential_rotation.tableau.content import ContentType
-from credential_rotation.tableau.site import TableauSite
+from credential_rotation.tableau.tableau_site import TableauSite
 from sandbox.tableau import Fault, Site, TableauServer, snowflake_connection
 from sandbox.tableau.answers import Answer
 from sandbox.tableau.faults import Exchange

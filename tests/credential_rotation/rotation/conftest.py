@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from credential_rotation.tableau.site import TableauSite
+from credential_rotation.tableau.tableau_site import TableauSite
 from tests.credential_rotation.hooks.connecting import Connect
 
 

@@ -17,7 +17,6 @@ from credential_rotation.rotation import addresses
         "acme-prod.snowflakecomputing.com.:443",
         "https://acme-prod.snowflakecomputing.com",
         "HTTPS://acme-prod.snowflakecomputing.com:443/",
-        "https://acme-prod.snowflakecomputing.com/console/login",
         "  acme-prod.snowflakecomputing.com\t",
         "acme_prod.snowflakecomputing.com",
         "acme-prod.privatelink.snowflakecomputing.com",
@@ -95,3 +94,21 @@ def test_a_region_is_not_added_to_an_account_that_has_one() -> None:
 )
 def test_what_counts_as_an_address_of_snowflake(address: str, is_snowflake: bool) -> None:
     assert addresses.is_snowflake(address) is is_snowflake
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "acme-prod.snowflakecomputing.com:x@evil.example",
+        "evil.example://acme-prod.snowflakecomputing.com",
+        "acme-prod.snowflakecomputing.com/@evil.example",
+        "acme-prod.snowflakecomputing.com:443;proxyhost=evil.example",
+        "acme-prod.snowflakecomputing.com,evil.example",
+        "evil.example/acme-prod.snowflakecomputing.com",
+        "acme-prod.snowflakecomputing.com evil.example",
+        "",
+    ],
+)
+def test_what_is_more_than_an_address_is_none(address: str) -> None:
+    assert addresses.normalized(address) == ""
+    assert not addresses.is_snowflake(address)

@@ -11,7 +11,7 @@ from credential_rotation.rotation import inventory
 from credential_rotation.rotation.inventory import Inventory, Item, take_inventory
 from credential_rotation.tableau.content import ContentType
 from credential_rotation.tableau.errors import NotAllowed, ServerFault
-from credential_rotation.tableau.site import TableauSite
+from credential_rotation.tableau.tableau_site import TableauSite
 from sandbox.tableau import ServerError, Site, Slow, TableauCode, TableauServer, TableauState, snowflake_connection
 from tests.dags.small_tableau import DeletedJustBefore
 
@@ -52,7 +52,7 @@ def test_every_connection_of_every_type_is_found(tableau: TableauSite, site: Sit
 
 
 def test_every_page_of_a_list_is_read(tableau: TableauSite, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("credential_rotation.tableau.site.PAGE_SIZE", 4)
+    monkeypatch.setattr("credential_rotation.tableau.tableau_site.PAGE_SIZE", 4)
     assert _luids(_take(tableau)) == {connection.id for _, connection in site.connections()}
 
 
@@ -155,14 +155,30 @@ def test_a_version_without_virtual_connections_has_none(tableau: TableauSite, st
     assert len(taken.items) == 11
 
 
-@pytest.mark.parametrize("code", ["404003", "403004"])
-@pytest.mark.parametrize("content_type", [ContentType.FLOW, ContentType.VIRTUAL_CONNECTION])
+@pytest.mark.parametrize(
+    ("content_type", "code"),
+    [
+        (ContentType.FLOW, "404003"),
+        (ContentType.VIRTUAL_CONNECTION, "404003"),
+        (ContentType.VIRTUAL_CONNECTION, "403004"),  # no Data Management licence
+    ],
+)
 def test_a_site_that_lacks_an_optional_type_has_none_of_it(
     tableau: TableauSite, server: TableauServer, code: str, content_type: ContentType
 ) -> None:
     server.faults.script(f"list_{content_type}s", TableauCode(code, "Not licensed."))
     taken = _take(tableau)
     assert "Not licensed." in taken.missing_types[content_type]
+    assert len(taken.items) == 11
+
+
+def test_flows_that_may_not_be_listed_keep_nothing_else_from_being_read_but_are_told(
+    tableau: TableauSite, server: TableauServer
+) -> None:
+    server.faults.script("list_flows", TableauCode("403004", "No."))
+    taken = _take(tableau)
+    assert "take 'flow' out of content_types" in taken.refused_types[ContentType.FLOW]
+    assert ContentType.FLOW not in taken.missing_types
     assert len(taken.items) == 11
 
 

@@ -70,7 +70,7 @@ class TestSettling:
     def test_what_a_person_did_not_approve_says_who(self) -> None:
         plan = targets(2)
         canary = target(1, canary=True, outcome=Outcome.UPDATED)
-        _, second = settle(plan, [canary], rejected="not approved (by Ann, today)")
+        _, second = settle(plan, [canary], not_reached="not approved (by Ann, today)")
         assert (second.outcome, second.reason) == (Outcome.NOT_ATTEMPTED, "not approved (by Ann, today)")
 
 

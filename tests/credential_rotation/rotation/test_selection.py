@@ -55,7 +55,7 @@ def test_it_is_a_target(fields: dict[str, Any]) -> None:
         ({"type": "sqlproxy"}, Exclusion.PUBLISHED_DATA_SOURCE),
         ({"type": "tableau-server-site"}, Exclusion.PUBLISHED_DATA_SOURCE),
         ({"type": "postgres"}, Exclusion.NOT_SNOWFLAKE),
-        ({"type": ""}, Exclusion.NOT_SNOWFLAKE),
+        ({"type": "", "server_address": "db.example.com"}, Exclusion.NOT_SNOWFLAKE),
         ({"type": "hyper", "server_address": ""}, Exclusion.NOT_SNOWFLAKE),
         ({"type": "dataengine", "server_address": "localhost"}, Exclusion.NOT_SNOWFLAKE),
         ({"authentication_type": "oauth"}, Exclusion.OAUTH),

@@ -12,7 +12,7 @@ from credential_rotation.rotation.outcomes import Exclusion
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.selection import SiteInventory, select
 from credential_rotation.tableau.content import ContentType
-from credential_rotation.tableau.site import TableauSite
+from credential_rotation.tableau.tableau_site import TableauSite
 from sandbox import stage
 from sandbox.tableau import Site, TableauState, build_site
 from tests.builders import credentials_of

@@ -19,7 +19,7 @@ from credential_rotation.rotation.selection import SiteInventory, select
 from credential_rotation.rotation.update import BUDGET_SPENT, HELD_UP, BatchResult, update_batch, update_one
 from credential_rotation.tableau.content import Connection, Content, ContentType
 from credential_rotation.tableau.errors import SignInRefused, Throttled
-from credential_rotation.tableau.site import TableauSite
+from credential_rotation.tableau.tableau_site import TableauSite
 from sandbox.tableau import Content as SandboxContent
 from sandbox.tableau import (
     EmptyBody,
@@ -262,7 +262,7 @@ class Batch:
         return update_batch(
             self.tableau,
             targets,
-            CREDENTIAL,
+            {CREDENTIAL.conn_id: CREDENTIAL},
             in_flight=in_flight,
             done=self.told.append,
             may_start=may_start,
@@ -417,7 +417,9 @@ class TestBatch:
         with pytest.raises(SignInRefused):
             batch(many, in_flight=1)
         assert server.requests.count("sign_in") == 1
-        assert [record.outcome for record in batch.told] == [Outcome.UPDATED]
+        first, second, *rest = [record.outcome for record in batch.told]
+        assert (first, second, set(rest)) == (Outcome.UPDATED, Outcome.FAILED, {Outcome.NOT_ATTEMPTED})
+        assert all("401001" in str(record.reason) for record in batch.told[1:])
 
     def test_a_sign_in_that_is_refused_while_another_update_is_slow_stops_the_rest_at_once(
         self, batch: Batch, many: list[ConnectionRecord], server: TableauServer, state: TableauState

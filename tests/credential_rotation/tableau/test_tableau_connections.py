@@ -11,7 +11,7 @@ import pytest
 from credential_rotation.rotation.inventory import take_inventory
 from credential_rotation.tableau.content import Connection, Content, ContentType
 from credential_rotation.tableau.errors import EditRefused, NotFound, RequestRefused, TableauError
-from credential_rotation.tableau.site import TableauSite
+from credential_rotation.tableau.tableau_site import TableauSite
 from sandbox import tableau as sandbox
 from sandbox.tableau import (
     HtmlPage,
@@ -177,9 +177,7 @@ def test_a_virtual_connection_is_modified(connect: Connect, server: TableauServe
     assert content.connections[0].password == "new-secret"
 
 
-@pytest.mark.parametrize(
-    "answer", [TableauCode("404000"), TableauCode("404003"), TableauCode("405000"), HtmlPage(404), HtmlPage(405)]
-)
+@pytest.mark.parametrize("answer", [TableauCode("404000"), TableauCode("404003"), TableauCode("405000"), HtmlPage(405)])
 def test_where_there_is_no_modify_it_goes_without(
     connect: Connect, server: TableauServer, site: Site, answer: sandbox.Fault
 ) -> None:

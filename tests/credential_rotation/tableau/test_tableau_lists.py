@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import pytest
 
-from credential_rotation.tableau import site as site_module
+from credential_rotation.tableau import tableau_site as site_module
 from credential_rotation.tableau.content import ContentType
 from credential_rotation.tableau.errors import BadAnswer, ListKeptChanging, NotAllowed, ServerFault, TableauUnwell
-from credential_rotation.tableau.site import NotOnThisSite, TableauSite
+from credential_rotation.tableau.tableau_site import NotOnThisSite, TableauSite
 from sandbox.tableau import (
     Fault,
     Pass,
@@ -225,8 +225,16 @@ def test_an_item_without_an_id_is_not_dropped_in_silence(
         names(connect)
 
 
-@pytest.mark.parametrize("code", ["404000", "404003", "403004"])
-@pytest.mark.parametrize("content_type", [ContentType.FLOW, ContentType.VIRTUAL_CONNECTION])
+@pytest.mark.parametrize(
+    ("content_type", "code"),
+    [
+        (ContentType.FLOW, "404000"),
+        (ContentType.FLOW, "404003"),
+        (ContentType.VIRTUAL_CONNECTION, "404000"),
+        (ContentType.VIRTUAL_CONNECTION, "404003"),
+        (ContentType.VIRTUAL_CONNECTION, "403004"),  # no Data Management licence
+    ],
+)
 def test_a_site_may_have_no_flows_and_no_virtual_connections(
     connect: Connect, server: TableauServer, content_type: ContentType, code: str
 ) -> None:

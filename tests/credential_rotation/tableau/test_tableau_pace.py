@@ -44,7 +44,7 @@ def test_requests_are_no_closer_together_than_the_quota_allows(clock: Clock) -> 
     for _ in range(4):
         pace.wait()
         times.append(clock.now)
-    assert times == [100.0, 100.5, 101.0, 101.5]
+    assert times == [100.5, 101.0, 101.5, 102.0]
 
 
 def test_time_that_passed_without_requests_is_not_made_up_for(clock: Clock) -> None:
@@ -53,7 +53,7 @@ def test_time_that_passed_without_requests_is_not_made_up_for(clock: Clock) -> N
     clock.now += 30
     pace.wait()
     pace.wait()
-    assert clock.now == 131.0
+    assert clock.now == 132.0
 
 
 def test_a_rest_is_for_all_and_the_longest_counts(clock: Clock) -> None:

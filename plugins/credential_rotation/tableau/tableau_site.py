@@ -10,7 +10,7 @@ import logging
 from typing import Protocol
 from xml.etree.ElementTree import Element
 
-from credential_rotation.tableau import xml
+from credential_rotation.tableau import tsxml
 from credential_rotation.tableau.content import (
     ENDPOINTS,
     Connection,
@@ -19,7 +19,15 @@ from credential_rotation.tableau.content import (
     read_connection,
     read_content,
 )
-from credential_rotation.tableau.errors import BadAnswer, ListKeptChanging, NotAllowed, NotFound, RequestRefused
+from credential_rotation.tableau.errors import (
+    BadAnswer,
+    ListKeptChanging,
+    NotAllowed,
+    NotFound,
+    RequestRefused,
+    TableauError,
+    TableauTooOld,
+)
 from credential_rotation.tableau.versions import ApiVersion
 
 log = logging.getLogger(__name__)
@@ -59,9 +67,14 @@ class TableauSite:
             raise NotOnThisSite(f"REST API {self._api.version()} has no {content_type.words}s ({endpoint.since} has)")
         try:
             elements = self._read_list(endpoint.path, endpoint.element)
-        except (NotFound, NotAllowed) as error:
+        except (NotFound, TableauTooOld) as error:
             if not endpoint.optional:
                 raise
+            raise NotOnThisSite(str(error)) from None
+        except NotAllowed as error:
+            if not endpoint.licensed:
+                hint = f"Give the user that right, or take '{content_type}' out of content_types."
+                raise NotAllowed(f"{error} {hint}", status=error.status, code=error.code) from None
             raise NotOnThisSite(str(error)) from None
         return [read_content(element, content_type) for element in elements]
 
@@ -102,7 +115,7 @@ class TableauSite:
         body = _connection_request(attributes)
         try:
             self._api.call("PUT", f"{path}/modify", body)
-        except (NotFound, RequestRefused) as error:
+        except TableauError as error:
             if error.status not in (404, 405):
                 raise
             # server-client-python PR #1628 tried /modify live; Tableau's Postman collection has it without.
@@ -179,4 +192,4 @@ def _content_of(root: Element | None, path: str) -> Element:
 
 
 def _connection_request(attributes: dict[str, str]) -> bytes:
-    return xml.request(Element("connection", attributes))
+    return tsxml.request(Element("connection", attributes))

@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape, quoteattr
 import pytest
 from airflow.sdk.log import redact
 
-from credential_rotation.secrets import HIDDEN, Redactor, forms_of, hide_in_logs
+from credential_rotation.secrecy import HIDDEN, Redactor, forms_of, hide_in_logs
 
 SECRET = "p&ss <w>\"o'rd/+ä\t\n"
 

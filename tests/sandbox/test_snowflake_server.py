@@ -1,0 +1,221 @@
+"""The server itself: https, sessions, repeated requests, faults, the request log and the control plane."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from sandbox.snowflake import (
+    Refusal,
+    RefusalAfter,
+    SnowflakeServer,
+    SnowflakeState,
+    Unwell,
+    UnwellAfter,
+    WithoutSecret,
+)
+from sandbox.tableau import HalfBody, ResetAfter, ResetBefore, SessionLost, Silence, Slow
+from tests.sandbox_snowflake.bare_driver import BareDriver, Refused
+from tests.sandbox_snowflake.small_account import SERVICE, TOKEN, service_of, small_account, token_of
+
+ROTATE = f"ALTER USER {SERVICE} ROTATE PAT {TOKEN}"
+
+
+@pytest.fixture
+def snowflake() -> SnowflakeState:
+    return small_account()
+
+
+@pytest.fixture
+def server(snowflake: SnowflakeState) -> Iterator[SnowflakeServer]:
+    with SnowflakeServer(snowflake, tls=False) as server:
+        yield server
+
+
+@pytest.fixture
+def admin(server: SnowflakeServer) -> BareDriver:
+    driver = BareDriver(server)
+    driver.sign_in()
+    return driver
+
+
+def test_it_speaks_https_to_those_who_trust_its_authority(snowflake: SnowflakeState, tmp_path: Path) -> None:
+    with SnowflakeServer(snowflake, folder=tmp_path) as server:
+        assert server.url.startswith("https://127.0.0.1:")
+        assert server.ca_file == tmp_path / "ca.pem"
+        assert (tmp_path / "server.pem").stat().st_mode & 0o077 == 0
+        driver = BareDriver(server)
+        driver.sign_in()
+        assert driver.sql("SELECT 1") == [{"1": "1"}]
+        server.faults.script("select", ResetBefore())
+        with pytest.raises(requests.ConnectionError):
+            driver.sql("SELECT 1")
+        assert requests.get(f"https://localhost:{server.port}/", verify=str(server.ca_file), timeout=5).ok
+        with pytest.raises(requests.exceptions.SSLError):
+            requests.get(server.url, timeout=5)
+
+
+def test_an_unknown_account_has_no_host(server: SnowflakeServer) -> None:
+    with pytest.raises(KeyError):
+        BareDriver(server).sign_in(ACCOUNT_NAME="ELSEWHERE")
+    assert [entry.status for entry in server.requests] == [404]
+
+
+def test_the_locator_is_a_name_of_the_account(server: SnowflakeServer) -> None:
+    BareDriver(server).sign_in(ACCOUNT_NAME="XY12345")
+
+
+# -- sessions ------------------------------------------------------------------------------------------------------
+
+
+def test_a_session_is_renewed_with_its_master_token(admin: BareDriver, snowflake: SnowflakeState) -> None:
+    snowflake.advance(hours=1)
+    with pytest.raises(Refused, match="390112"):
+        admin.sql("SELECT 1")
+    body = {"oldSessionToken": admin.token, "requestType": "RENEW"}
+    admin.token = admin.call("/session/token-request", body, admin.master_token)["sessionToken"]
+    assert admin.sql("SELECT 1") == [{"1": "1"}]
+    snowflake.advance(hours=3)
+    with pytest.raises(Refused, match="390114"):
+        admin.call("/session/token-request", body, admin.master_token)
+
+
+def test_a_closed_session_is_gone(admin: BareDriver, snowflake: SnowflakeState) -> None:
+    admin.call("/session?delete=true", {}, admin.token)
+    with pytest.raises(Refused, match="390104"):
+        admin.sql("SELECT 1")
+    assert len(snowflake.sessions) == 0
+
+
+def test_a_session_outlives_the_token_that_opened_it(server: SnowflakeServer, snowflake: SnowflakeState) -> None:
+    driver = BareDriver(server)
+    driver.sign_in(SERVICE, token_of(snowflake).secret)
+    service_of(snowflake).tokens.clear()
+    assert driver.sql("SELECT CURRENT_USER() AS U") == [{"U": SERVICE}]
+
+
+def test_what_it_does_not_simulate_it_refuses(admin: BareDriver) -> None:
+    for sql, body in (
+        ("SELECT 1", {"bindings": {"1": {"type": "TEXT", "value": "x"}}}),
+        ("SELECT 1", {"asyncExec": True}),
+        (ROTATE, {"describeOnly": True}),
+        ("SELECT SYSTEM$DECODE_PAT('x')", {}),
+    ):
+        with pytest.raises(Refused, match="does not simulate"):
+            admin.sql(sql, **body)
+    with pytest.raises(Refused, match="invalid property 'NO_SUCH'"):
+        admin.sql("ALTER SESSION SET NO_SUCH = 1")
+    with pytest.raises(Refused, match="invalid identifier 'NO_SUCH'"):
+        admin.sql("SELECT NO_SUCH FROM SNOWFLAKE.ACCOUNT_USAGE.CREDENTIALS")
+    with pytest.raises(Refused, match="no endpoint /queries/v1/other"):
+        admin.call("/queries/v1/other", {}, admin.token)
+
+
+# -- repeated requests and faults ----------------------------------------------------------------------------------
+
+
+def test_a_repeated_request_gets_the_first_answer(admin: BareDriver, snowflake: SnowflakeState) -> None:
+    number = str(uuid.uuid4())
+    first = admin.sql(ROTATE, request_id=number)
+    assert admin.sql(ROTATE, request_id=number) == first
+    assert len(service_of(snowflake).tokens) == 2
+    assert admin.server.requests.count("rotate_token", replayed="yes") == 1
+    snowflake.behaviour.replay_requests = False
+    assert admin.sql(ROTATE, request_id=number) != first
+    assert len(service_of(snowflake).tokens) == 3
+
+
+def test_an_answer_is_lost_after_it_took_effect(admin: BareDriver, snowflake: SnowflakeState) -> None:
+    number = str(uuid.uuid4())
+    admin.server.faults.script("rotate_token", ResetAfter(), where={"user": SERVICE})
+    with pytest.raises(requests.ConnectionError):
+        admin.sql(ROTATE, request_id=number)
+    assert len(service_of(snowflake).tokens) == 2
+    (row,) = admin.sql(ROTATE, request_id=number)
+    assert row["token_secret"] == token_of(snowflake).secret
+
+
+@pytest.mark.parametrize(
+    ("fault", "tokens"),
+    [(Unwell(), 1), (Unwell(429), 1), (UnwellAfter(), 2), (HalfBody(), 2), (Refusal(), 1), (RefusalAfter(), 2)],
+)
+def test_a_rotation_fails_with_and_without_effect(
+    admin: BareDriver, snowflake: SnowflakeState, fault: Unwell, tokens: int
+) -> None:
+    admin.server.faults.script("rotate_token", fault)
+    with pytest.raises((requests.RequestException, Refused, KeyError)):
+        admin.sql(ROTATE)
+    assert len(service_of(snowflake).tokens) == tokens
+    assert admin.server.faults.left() == 0
+
+
+@pytest.mark.parametrize("how", ["no_row", "null", "empty", "status"])
+def test_a_rotation_succeeds_without_a_secret(admin: BareDriver, snowflake: SnowflakeState, how: str) -> None:
+    admin.server.faults.script("rotate_token", WithoutSecret(how))
+    rows = admin.sql(ROTATE)
+    assert not any(row.get("token_secret") for row in rows)
+    assert len(service_of(snowflake).tokens) == 2
+
+
+def test_an_answer_comes_late_or_never(admin: BareDriver) -> None:
+    admin.server.faults.script("select", [Slow(0.05), Silence(0.05, "close")])
+    assert admin.sql("SELECT 1")
+    with pytest.raises(requests.ConnectionError):
+        admin.sql("SELECT 1")
+
+
+def test_a_session_is_lost_in_the_middle(admin: BareDriver) -> None:
+    admin.server.faults.script("show_tokens", SessionLost())
+    with pytest.raises(Refused, match="390112"):
+        admin.sql(f"SHOW USER PATS FOR USER {SERVICE}")
+
+
+# -- the request log and the control plane -------------------------------------------------------------------------
+
+
+def test_the_log_knows_what_each_request_did(admin: BareDriver) -> None:
+    admin.sql(ROTATE)
+    with pytest.raises(Refused):
+        admin.sql("DROP USER X")
+    assert admin.server.requests.counts() == {"login": 1, "rotate_token": 1, "unknown_sql": 1}
+    (entry,) = admin.server.requests.all("rotate_token", user=SERVICE, token=TOKEN)
+    assert (entry.status, entry.code) == (200, None)
+    assert [entry.code for entry in admin.server.requests.all("unknown_sql")] == ["001003"]
+
+
+def control(server: SnowflakeServer, path: str, **said: object) -> requests.Response:
+    url = f"{server.url}/_sandbox/{path}"
+    return requests.post(url, json=said, timeout=5) if said else requests.get(url, timeout=5)
+
+
+def test_the_control_plane_shows_and_moves_everything(admin: BareDriver, server: SnowflakeServer) -> None:
+    (token,) = control(server, "state").json()["accounts"]["acme-prod"]["users"][SERVICE]["tokens"]
+    assert token["status"] == "ACTIVE"
+    asked = {"address": "acme-prod.snowflakecomputing.com", "user": SERVICE, "secret": token["secret"]}
+    assert control(server, "sign_in", client="tableau", **asked).json()["ok"]
+    control(server, "network_policies", account="acme-prod", name="NOBODY", allowed=[])
+    control(server, "users", account="acme-prod", user=SERVICE, network_policy="NOBODY")
+    assert control(server, "sign_in", client="tableau", **asked).json()["code"] == "390422"
+    control(server, "users", account="acme-prod", user=SERVICE, network_policy="EVERYONE")
+    control(server, "clock", days=11)
+    assert control(server, "sign_in", client="tableau", **asked).json()["code"] == "394401"
+    assert [event["is_success"] for event in control(server, "logins").json()] == [True, True, False, False]
+    assert control(server, "behaviour", show_columns="reference").json()["show_columns"] == "reference"
+    assert control(server, "behaviour", show_columns="misspelt").status_code == 400
+    assert control(server, "sessions/end", all=True).json() == {"ended": 1}
+    assert control(server, "requests").json()["counts"] == {"login": 1}
+    assert control(server, "no/such").status_code == 404
+
+
+def test_the_control_plane_scripts_faults(admin: BareDriver, server: SnowflakeServer) -> None:
+    faults = [{"fault": "without_secret", "how": "null"}, {"fault": "unwell", "status": 502}]
+    assert len(control(server, "faults", operation="rotate_token", faults=faults).json()["left"]) == 2
+    assert admin.sql(ROTATE)[0]["token_secret"] is None
+    assert len(control(server, "faults").json()["consumed"]) == 1
+    for wrong in ({"fault": "no_such"}, {"fault": "unwell", "no_such": 1}, {"fault": "without_secret", "how": "x"}):
+        assert control(server, "faults", operation="rotate_token", faults=[wrong]).status_code == 400
+    assert control(server, "faults", operation="no_such", faults=faults).status_code == 400
