@@ -52,7 +52,7 @@ def login(state: SnowflakeState, call: Call) -> dict[str, Any]:
         secret=str(said.get(field) or ""),
         factor=factor,
         client=state.client_of(environment.get("APPLICATION")),
-        role=call.query.get("roleName"),
+        role=call.query.get("roleName") or None,  # Airflow's hook sends what it has, if only an empty text
         client_type=str(said.get("CLIENT_APP_ID", "")),
         client_version=str(said.get("CLIENT_APP_VERSION", "")),
     )
@@ -64,8 +64,8 @@ def login(state: SnowflakeState, call: Call) -> dict[str, Any]:
             refused.data = {"nextAction": "RETRY_LOGIN", "authnMethod": shown, "signInOptions": {}}
         raise
     session = state.open_session(admission)
-    session.database, session.schema = call.query.get("databaseName"), call.query.get("schemaName")
-    session.warehouse = call.query.get("warehouse")
+    session.database, session.schema = call.query.get("databaseName") or None, call.query.get("schemaName") or None
+    session.warehouse = call.query.get("warehouse") or None
     session_statements.set_parameters(session, said.get("SESSION_PARAMETERS") or {})
     return {
         "token": session.token,

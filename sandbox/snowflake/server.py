@@ -55,6 +55,7 @@ class SnowflakeServer:
         self._temporary = tempfile.TemporaryDirectory(prefix="sandbox-snowflake-") if tls and folder is None else None
         place = folder or (Path(self._temporary.name) if self._temporary else None)
         self.authority: Authority | None = make_authority(place) if tls and place is not None else None
+        self._tls = self.authority.context() if self.authority else None
         self._listener: Listener | None = None
 
     @property
@@ -84,8 +85,7 @@ class SnowflakeServer:
     def start(self) -> SnowflakeServer:
         """Listen, on the port of before if there was one."""
         self.stopping.clear()
-        tls = self.authority.context() if self.authority else None
-        self._listener = Listener((self.host, self.port), _Handler, self, tls)
+        self._listener = Listener((self.host, self.port), _Handler, self, self._tls)
         self.port = self._listener.server_address[1]
         serve = self._listener.serve_forever
         threading.Thread(target=serve, args=(0.02,), name=f"snowflake-{self.port}", daemon=True).start()
@@ -108,6 +108,8 @@ class SnowflakeServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        if self._temporary is not None:
+            self._temporary.cleanup()
 
     def wait(self, seconds: float) -> None:
         """Let time pass for a request; if the server stops meanwhile, nothing becomes of the request."""

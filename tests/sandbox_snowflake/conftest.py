@@ -17,9 +17,8 @@ collect_ignore_glob = [] if DRIVER_IS_THERE else ["test_*.py"]
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not DRIVER_IS_THERE:
-        terminalreporter.write_sep(
-            "!", "tests/sandbox_snowflake NOT RUN: the Snowflake provider is not installed", red=True
-        )
+        text = "tests/sandbox_snowflake NOT RUN: the Snowflake provider is not installed"
+        terminalreporter.write_sep("!", text, red=True)
 
 
 @pytest.fixture
