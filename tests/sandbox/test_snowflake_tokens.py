@@ -162,7 +162,7 @@ def test_a_secret_looks_like_a_json_web_token_and_is_shown_once(admin: BareDrive
     expires = datetime.fromtimestamp(json.loads(urlsafe_b64decode(payload + "=="))["exp"], UTC)
     assert timedelta(days=14, hours=23) < expires - snowflake.clock.now() <= timedelta(days=15)
     assert works(snowflake, row["token_secret"])
-    assert row["token_secret"] not in str(admin.sql(SHOW))
+    assert str(row["token_secret"]) not in str(admin.sql(SHOW))
     assert refusal(admin, sql).code == "002002"
     again = admin.sql(sql.replace("ADD PAT", "ADD PAT IF NOT EXISTS"))
     assert again == [{"status": "SECOND already exists, statement succeeded."}]

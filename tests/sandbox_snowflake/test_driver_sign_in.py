@@ -37,7 +37,9 @@ def connect(server: SnowflakeServer, **said: Any) -> connector.SnowflakeConnecti
 
 def who(connection: connector.SnowflakeConnection) -> tuple[Any, ...]:
     with connection:
-        row = connection.cursor().execute("SELECT CURRENT_USER(), CURRENT_ROLE()").fetchone()
+        cursor = connection.cursor()
+        cursor.execute("SELECT CURRENT_USER(), CURRENT_ROLE()")
+        row = cursor.fetchone()
     assert isinstance(row, tuple)
     return row
 
