@@ -14,11 +14,11 @@ from types import TracebackType
 from typing import Any, Self, cast
 from urllib.parse import parse_qsl, urlsplit
 
+from sandbox.listener import Listener
 from sandbox.snowflake import control
 from sandbox.snowflake.call import BadRequest, Call
 from sandbox.snowflake.certificates import Authority, make_authority
 from sandbox.snowflake.exchange import Exchange, as_answer
-from sandbox.snowflake.listener import Listener
 from sandbox.snowflake.state import SnowflakeState
 from sandbox.tableau.answers import Answer
 from sandbox.tableau.fault_scripts import Faults

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import ssl
@@ -10,12 +9,12 @@ import struct
 import threading
 import time
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socketserver import TCPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any, Self, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from sandbox.listener import Listener
 from sandbox.tableau import control, dispatch
 from sandbox.tableau.answers import JSON_TYPE, XML_TYPE, Answer, as_json, as_xml
 from sandbox.tableau.call import Call
@@ -50,7 +49,7 @@ class TableauServer:
         self.requests = RequestLog()
         self.rate_limit = dispatch.RateLimit()
         self.stopping = threading.Event()
-        self._listener: _Listener | None = None
+        self._listener: Listener | None = None
 
     @property
     def url(self) -> str:
@@ -65,7 +64,7 @@ class TableauServer:
     def start(self) -> TableauServer:
         """Listen, on the port of before if there was one."""
         self.stopping.clear()
-        self._listener = _Listener((self.host, self.port), self)
+        self._listener = Listener((self.host, self.port), _Handler, self, self.tls)
         self.port = self._listener.server_address[1]
         serve = self._listener.serve_forever
         threading.Thread(target=serve, args=(0.02,), name=f"tableau-{self.port}", daemon=True).start()
@@ -95,46 +94,6 @@ class TableauServer:
             raise ServerStopped
 
 
-class _Listener(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 1024
-
-    def __init__(self, address: tuple[str, int], tableau: TableauServer) -> None:
-        self.tableau = tableau
-        self._open: set[socket.socket] = set()
-        self._open_lock = threading.Lock()
-        super().__init__(address, _Handler)
-        if tableau.tls is not None:
-            # the handshake is left to the first read, in the connection's own thread
-            self.socket = tableau.tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
-
-    def server_bind(self) -> None:
-        """Bind without HTTPServer's look-up of the host's full name, which can take seconds."""
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        with self._open_lock:
-            self._open.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        with self._open_lock:
-            self._open.discard(request)
-        super().shutdown_request(request)
-
-    def drop_connections(self) -> None:
-        with self._open_lock:
-            left = list(self._open)
-        for each in left:
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news."""
-
-
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "Tableau"
@@ -145,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
     @property
     def tableau(self) -> TableauServer:
         """The server that this request came to."""
-        return cast(_Listener, self.server).tableau
+        return cast(TableauServer, cast(Listener, self.server).owner)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Say nothing: the request log is kept elsewhere."""

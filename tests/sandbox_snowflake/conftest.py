@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 
 import pytest
 
 from sandbox.snowflake import SnowflakeServer, SnowflakeState
 from tests.sandbox_snowflake.small_account import small_account
-
-# TODO: drop this, and the summary below, once apache-airflow-providers-snowflake is in requirements.txt.
-DRIVER_IS_THERE = importlib.util.find_spec("snowflake") is not None
-collect_ignore_glob = [] if DRIVER_IS_THERE else ["test_*.py"]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if not DRIVER_IS_THERE:
-        text = "tests/sandbox_snowflake NOT RUN: the Snowflake provider is not installed"
-        terminalreporter.write_sep("!", text, red=True)
 
 
 @pytest.fixture

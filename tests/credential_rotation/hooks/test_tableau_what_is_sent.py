@@ -13,10 +13,10 @@ import requests
 from credential_rotation.rotation.inventory import take_inventory
 from credential_rotation.tableau.content import ContentType
 from credential_rotation.tableau.tableau_site import TableauSite
+from sandbox.listener import Listener
 from sandbox.tableau import Fault, Site, TableauServer, snowflake_connection
 from sandbox.tableau.answers import Answer
 from sandbox.tableau.faults import Exchange
-from sandbox.tableau.server import _Listener
 from tests.credential_rotation.hooks.connecting import Connect
 
 ORDINARY = {"host", "user-agent", "accept", "accept-encoding", "connection", "content-type", "content-length"}
@@ -120,13 +120,13 @@ def test_a_connection_is_kept_alive_and_there_are_no_more_than_threads(
     connect: Connect, server: TableauServer, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[Any] = []
-    process_request = _Listener.process_request
+    process_request = Listener.process_request
 
-    def note(self: _Listener, request: Any, client_address: Any) -> None:
+    def note(self: Listener, request: Any, client_address: Any) -> None:
         opened.append(client_address)
         process_request(self, request, client_address)
 
-    monkeypatch.setattr(_Listener, "process_request", note)
+    monkeypatch.setattr(Listener, "process_request", note)
     hook = connect(in_flight=6)
     for _ in range(10):
         hook.call("GET", "flows")

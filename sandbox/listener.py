@@ -16,7 +16,7 @@ class Listener(ThreadingHTTPServer):
 
     daemon_threads = True
     block_on_close = False
-    request_queue_size = 256
+    request_queue_size = 1024
 
     def __init__(
         self,
