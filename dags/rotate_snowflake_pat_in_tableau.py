@@ -1,4 +1,23 @@
-"""Rotate the Snowflake credential that Tableau content embeds."""
+"""Rotate the Snowflake credential that Tableau content embeds.
+
+Finds every Tableau connection that embeds one of the given Snowflake users, updates **one** for each user and reads it
+back, and only then the rest, one mapped task per connection (in batches where there are many).
+
+| task | does | writes to Tableau |
+|---|---|---|
+| `check_params` | refuses wrong params and Airflow connections | no |
+| `discover` | reads every connection of a site | no |
+| `filter_connections` | decides which are targets, and why the others are none | no |
+| `validate_one` | updates one connection of each Snowflake user | one each |
+| `approve` | asks a person, with `require_approval` | no |
+| `plan_updates` | deals the rest out | no |
+| `update_connections` | updates the rest of each user that passed | yes |
+| `report` | writes `report.json` and `report.csv`; red unless every target is updated | no |
+| `sign_out` | ends the Tableau session of this run | no |
+
+Begin with `{"dry_run": true}`. After mending what failed, clear the tasks that failed or were skipped: only what is not
+done is done again.
+"""
 
 from __future__ import annotations
 

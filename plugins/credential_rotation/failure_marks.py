@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from credential_rotation.rotation.budget import Failures, Start
+from credential_rotation.rotation.budget import Failures, Hold
 from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.run_folder import RunFolder
@@ -23,12 +23,12 @@ class FailureMarks:
         self._folder = folder
         self._place = f"work/{plan_id}/failed-{generation}"
 
-    def may_start(self, most: int | None) -> Start:
-        """Whether a new update may start, when ``most`` failures are allowed; None: as many as there are."""
+    def hold(self, most: int | None) -> Hold | None:
+        """Why no new update may start, when ``most`` failures are allowed; None for ``most``: as many as there are."""
         names = self._folder.names(self._place)
-        if any(name.endswith(_STOP) for name in names):
-            return Start.NEVER
-        return _failures(names).start(most)
+        if stopped := self._reasons(names):
+            return Hold("; ".join(stopped), retriable=False)
+        return _failures(names).hold(most)
 
     def count(self) -> Failures:
         """The failures that stand now."""
@@ -48,8 +48,10 @@ class FailureMarks:
 
     def stopped_because(self) -> list[str]:
         """Why updates were stopped, each reason once."""
-        names = [name for name in self._folder.names(self._place) if name.endswith(_STOP)]
-        return sorted({str(self._folder.read(name)) for name in names})
+        return self._reasons(self._folder.names(self._place))
+
+    def _reasons(self, names: list[str]) -> list[str]:
+        return sorted({str(self._folder.read(name)) for name in names if name.endswith(_STOP)})
 
 
 def _failures(names: list[str]) -> Failures:

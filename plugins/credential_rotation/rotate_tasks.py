@@ -30,9 +30,8 @@ from credential_rotation.plan_files import (
 from credential_rotation.retry_policy import ConnectionsFailed, ConnectionsUnfinished, RunIsRed
 from credential_rotation.rotation.approval_question import question
 from credential_rotation.rotation.batches import label_of, split
-from credential_rotation.rotation.budget import Start
 from credential_rotation.rotation.canary import choose_canaries
-from credential_rotation.rotation.credentials import SnowflakeCredential
+from credential_rotation.rotation.credentials import SnowflakeCredential, UnusableCredential
 from credential_rotation.rotation.inventory import take_inventory
 from credential_rotation.rotation.outcomes import GREEN, VALIDATED, Outcome
 from credential_rotation.rotation.records import ConnectionRecord
@@ -235,9 +234,11 @@ def _update(
     left = journal.left()
     if len(left) < len(targets):
         log.info("%d of %d were done by an earlier try.", len(targets) - len(left), len(targets))
-    credentials = {conn_id: credential(conn_id) for conn_id in {str(target.snowflake_conn_id) for target in left}}
-    for each in credentials.values():
-        check_token(task.folder, plan_id, each)
+    credentials, unusable = _credentials_of(task, plan_id, left)
+    for target in left:
+        if reason := unusable.get(str(target.snowflake_conn_id)):
+            journal.note(replace(target, outcome=Outcome.NOT_ATTEMPTED, reason=reason, retriable=False))
+    left = [target for target in left if str(target.snowflake_conn_id) in credentials]
     site = targets[0].tableau_conn_id
     with task.tableau(site, in_flight=in_flight, sharers=task.settings.parallel_tasks) as hook:
         for secret in (secret for each in credentials.values() for secret in each.secrets):
@@ -249,7 +250,7 @@ def _update(
                 credentials,
                 in_flight=in_flight,
                 done=journal.note,
-                may_start=lambda: marks.may_start(budget) if marks else Start.NOW,
+                hold=lambda: marks.hold(budget) if marks else None,
             )
         except TableauError as problem:
             if marks:
@@ -257,7 +258,26 @@ def _update(
             raise
         finally:
             journal.close()
+    if unusable:
+        raise ConnectionsFailed(" ".join(sorted(unusable.values())))
     return _conclude(journal.records(), result)
+
+
+def _credentials_of(
+    task: ThisTask, plan_id: str, targets: Sequence[ConnectionRecord]
+) -> tuple[dict[str, SnowflakeCredential], dict[str, str]]:
+    """The credentials of these targets; and of those that can't be used any more, why."""
+    usable: dict[str, SnowflakeCredential] = {}
+    unusable: dict[str, str] = {}
+    for conn_id in {str(target.snowflake_conn_id) for target in targets}:
+        try:
+            found = credential(conn_id)
+            check_token(task.folder, plan_id, found)
+        except UnusableCredential as problem:
+            unusable[conn_id] = str(problem)
+        else:
+            usable[conn_id] = found
+    return usable, unusable
 
 
 def _conclude(records: Sequence[ConnectionRecord], result: BatchResult) -> dict[str, Any]:

@@ -1,15 +1,18 @@
 """The files of one run: inventory, plan, what each task left behind, and the report.
 
-    <reports>/<dag id>/<run id>/report.json, report.csv
-                               /work/inventory-<connection>.json
-                               /work/plan.json                      what is decided on each connection
-                               /work/answer.json                    what a person said who was asked to approve
-                               /work/<plan>/credentials.json        fingerprints of the tokens that the plan is for
-                               /work/<plan>/batches/<batch>.json    the targets of a mapped task
-                               /work/<plan>/journals/<batch>.json   their outcomes, while the task works
-                               /work/<plan>/failed-<time>/...       one for each failure that stands (failure_marks)
-                               /work/problems/<task>.json           why a task failed
-                               /work/traffic/<task>-<try>.json      what it asked of Tableau
+    <reports>/<dag id>/<run id>/
+
+    report.json, report.csv
+    work/run.json                       shows that the folder can be written
+    work/inventory-<connection>.json
+    work/plan.json                      what is decided on each connection
+    work/answer.json                    what a person said who was asked to approve
+    work/<plan>/credentials.json        fingerprints of the tokens that the plan is for
+    work/<plan>/batches/<batch>.json    the targets of a mapped task
+    work/<plan>/journals/<batch>.json   their outcomes, while the task works
+    work/<plan>/failed-<time>/...       one for each failure that stands (failure_marks)
+    work/problems/<task>.json           why a task failed
+    work/traffic/<task>-<try>.json      what it asked of Tableau
 
 They are files and not XComs, because an inventory may be large; and not Airflow's task state store, because the report
 must see what a killed task had done, and a task reads no other task's state. None holds a secret.

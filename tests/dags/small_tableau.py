@@ -75,3 +75,18 @@ class DeletedJustBefore(Fault):
         assert self.content is not None
         self.site.remove(self.content)
         return exchange.answer()
+
+
+@dataclass(frozen=True)
+class RevokedJustBefore(Fault):
+    """The session ends just before this request, and nobody can sign in any more."""
+
+    word = "revoked"
+    state: TableauState | None = None
+
+    def play(self, exchange: Exchange) -> Answer:
+        """Revoke, then go on."""
+        assert self.state is not None
+        self.state.pats.clear()
+        exchange.end_session()
+        return exchange.answer()

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from sandbox import stage
 from sandbox.tableau import (
-    ADMIN_PASSWORD,
-    TABLEAU_PAT_SECRET,
     SandboxCredential,
-    ServerError,
-    TableauCode,
     TableauServer,
     TableauState,
     build_site,
@@ -21,84 +16,14 @@ from sandbox.tableau import (
     snowflake_connection,
 )
 from sandbox.verdict import compare_with_report, judge, take_snapshot
-from tests.dags.airflow_under_test import AirflowUnderTest, Run
-from tests.dags.small_tableau import BI, ETL, MARKETING, DeletedJustBefore, canary_of, embedding, small_tableau
-from tests.leaks import Scanner
+from tests.dags.airflow_under_test import Run
+from tests.dags.rotations import Rotations, holds_today, written
+from tests.dags.small_tableau import ETL, embedding, small_tableau
 
 Connections = dict[str, dict[str, object]]
 # One character of each kind that XML, JSON, URLs, shells or terminals write in their own way; as long as Tableau takes.
 AWKWARD = "\"&<>'\\ %2B+/=;${HOME}`{{ x }}<![CDATA[]]>&amp;äß€𝄞🚀\u200d\u0301"
 AWKWARD += "x" * (256 - len(AWKWARD))
-
-
-class Rotations:
-    """Runs the DAG, and remembers every secret that a run got to see."""
-
-    def __init__(self, airflow: AirflowUnderTest) -> None:
-        self.airflow = airflow
-        self.secrets = {"Tableau PAT": TABLEAU_PAT_SECRET, "Tableau password": ADMIN_PASSWORD}
-        self.runs: list[Run] = []
-
-    def __call__(
-        self,
-        tableau: TableauServer,
-        connections: Mapping[str, Mapping[str, object]] | None = None,
-        answer: str | None = None,
-        **params: Any,
-    ) -> Run:
-        site = tableau.state.site
-        connections = connections or stage.airflow_connections(tableau.port, site)
-        conf = stage.conf(site.credentials.values(), **params)
-        run = self.airflow.run(conf, connections, answer=answer)
-        self.runs.append(run)
-        for credential in site.credentials.values():
-            self.secrets |= {f"{credential.name}, {each}": each for each in (credential.secret, credential.new_secret)}
-        self.secrets |= {str(entry.session): str(entry.session) for entry in tableau.requests if entry.session}
-        return run
-
-
-@pytest.fixture(scope="module")
-def rotate(airflow: AirflowUnderTest) -> Rotations:
-    return Rotations(airflow)
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[TableauState], TableauServer]]:
-    servers: list[TableauServer] = []
-
-    def start(state: TableauState) -> TableauServer:
-        servers.append(TableauServer(state).start())
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.stop()
-
-
-@pytest.fixture
-def tableau(serve: Callable[[TableauState], TableauServer]) -> TableauServer:
-    """A small one, with three credentials."""
-    return serve(small_tableau(ETL, BI, MARKETING))
-
-
-def written(tableau: TableauServer) -> list[str]:
-    """Every request that could change something; signing in and out changes nothing."""
-    return [
-        f"{entry.method} {entry.path}"
-        for entry in tableau.requests
-        if entry.method != "GET" and entry.operation not in ("sign_in", "sign_out")
-    ]
-
-
-def holds_today(tableau: TableauServer, *credentials: SandboxCredential) -> dict[str, bool]:
-    """Of each target by its name: whether it embeds the new token."""
-    site = tableau.state.site
-    wanted = {credential.name: credential.new_secret for credential in credentials or site.credentials.values()}
-    targets = [target for target in site.expected_targets() if target.credential in wanted]
-    return {
-        target.content_name: site.connection(target.connection_id).password == wanted[target.credential]
-        for target in targets
-    }
 
 
 RunAndMore = tuple[Run, list[str]]
@@ -199,100 +124,6 @@ def test_an_empty_site_is_green(rotate: Rotations, serve: Callable[[TableauState
     assert run.state == "success"
     assert run.report["summary"]["content"] == 0
     assert run.report["connections"] == []
-
-
-def test_where_one_credential_fails_its_canary_only_the_others_are_rotated(
-    rotate: Rotations, tableau: TableauServer
-) -> None:
-    canary = canary_of(tableau.state.site, BI)
-    tableau.faults.script("update_connection", TableauCode("403004", "No."), {"content_id": canary.id})
-    run = rotate(tableau, connections_per_task=2)
-    assert tableau.faults.left() == 0
-    assert (run.state, run.report["state"]) == ("failed", "failed")
-    assert set(holds_today(tableau, BI).values()) == {False}
-    assert set(holds_today(tableau, ETL, MARKETING).values()) == {True}
-    of_bi = [row for row in run.rows() if row["snowflake_conn_id"] == "snowflake_bi"]
-    assert sorted((row["outcome"], row["canary"]) for row in of_bi) == [
-        ("failed", True),
-        ("not_attempted", False),
-        ("not_attempted", False),
-    ]
-    assert len(run.rows("updated")) == 6
-    assert sorted(run.states("validate_one")) == ["failed", "success", "success"]
-
-
-def test_where_one_update_is_refused_the_others_go_on_and_the_run_is_red(
-    rotate: Rotations, tableau: TableauServer
-) -> None:
-    workbook = tableau.state.site.content("etl overview")
-    refusal = TableauCode("403004", f"You may not set password={ETL.new_secret}.")
-    tableau.faults.script("update_connection", refusal, {"content_id": workbook.id})
-    run = rotate(tableau, max_failures=1)
-    assert (run.state, run.report["state"]) == ("failed", "failed")
-    assert [name for name, today in holds_today(tableau).items() if not today] == ["etl overview"]
-    [failed] = run.rows("failed")
-    assert failed["content_id"] == workbook.id
-    assert "403004" in failed["reason"]
-    assert "password=***" in failed["reason"]
-    assert failed["attempts"] == 1
-    assert len(run.rows("updated")) == 8
-    assert "Default › etl overview · ETL_USER" in run.labels("update_connections")
-
-
-def test_an_update_that_fails_for_a_while_is_tried_again_by_its_task(rotate: Rotations, tableau: TableauServer) -> None:
-    workbook = tableau.state.site.content("etl overview")
-    tableau.faults.script("update_connection", ServerError(500), {"content_id": workbook.id}, times=5)
-    run = rotate(tableau, content_types=["workbook", "datasource"])
-    assert tableau.faults.left() == 0
-    assert run.state == "success"
-    assert set(holds_today(tableau).values()) == {True}
-    [row] = [row for row in run.rows() if row["content_id"] == workbook.id and row["snowflake_conn_id"]]
-    assert (row["outcome"], row["attempts"]) == ("updated", 2)
-    tries = {task["label"]: task["tries"] for task in run.tasks if task["task_id"] == "update_connections"}
-    assert tries.pop("Default › etl overview · ETL_USER") == 2
-    assert set(tries.values()) == {1}
-
-
-def test_too_many_failures_stop_the_run(rotate: Rotations, tableau: TableauServer) -> None:
-    canaries = {canary_of(tableau.state.site, credential).id for credential in (ETL, BI, MARKETING)}
-    others = [target for target in tableau.state.site.expected_targets() if target.content_id not in canaries]
-    for target in others:
-        where = {"connection_id": target.connection_id}
-        tableau.faults.script("update_connection", TableauCode("400039", "The connection is not editable."), where)
-    run = rotate(tableau, max_failures=2)
-    assert run.state == "failed"
-    assert len(run.rows("updated")) == 3
-    assert len(run.rows("failed")) == 3  # two are bearable; the third is one too many
-    assert len(run.rows("not_attempted")) == 3
-    assert tableau.faults.left() == 3
-
-
-def test_another_takes_the_place_of_a_canary_that_is_deleted_meanwhile(
-    rotate: Rotations, serve: Callable[[TableauState], TableauServer]
-) -> None:
-    tableau = serve(small_tableau(ETL))
-    site = tableau.state.site
-    canary = canary_of(site, ETL)
-    tableau.faults.script("update_connection", DeletedJustBefore(site, canary), {"content_id": canary.id})
-    run = rotate(tableau)
-    assert run.state == "success"
-    assert holds_today(tableau) == {target.content_name: True for target in site.expected_targets()}
-    [gone] = run.rows("gone")
-    assert gone["content_id"] == canary.id
-    assert sorted(row["canary"] for row in run.rows("updated")) == [False, True]
-    assert run.report["requests"] == len(tableau.requests) - 1  # signing out comes after the report
-
-
-def test_an_item_that_can_not_be_read_makes_the_run_red_and_the_rest_goes_on(
-    rotate: Rotations, tableau: TableauServer
-) -> None:
-    secret_item = tableau.state.site.content("etl overview")
-    tableau.faults.script("query_connections", TableauCode("403004", "No."), {"content_id": secret_item.id})
-    run = rotate(tableau, connections_per_task=10)
-    assert run.state == "failed"
-    assert len(run.rows("updated")) == 8
-    [failed] = run.rows("failed")
-    assert (failed["content_id"], failed["connection_id"]) == (secret_item.id, None)
 
 
 def test_two_sites_are_rotated_in_one_run(rotate: Rotations, serve: Callable[[TableauState], TableauServer]) -> None:
@@ -411,91 +242,6 @@ def test_names_too_long_for_a_label_are_cut_short(
     assert [len(label) for label in labels] == [250, 250]
 
 
-def _without(connections: Connections, conn_id: str) -> Connections:
-    return {name: fields for name, fields in connections.items() if name != conn_id}
-
-
-def _changed(connections: Connections, conn_id: str, **fields: object) -> Connections:
-    return connections | {conn_id: connections[conn_id] | fields}
-
-
-WRONG_INPUT: dict[str, tuple[Callable[[Connections], Connections], dict[str, Any], tuple[str, ...]]] = {
-    "an unknown param": (lambda c: c, {"dryrun": True}, ("'dryrun'", "did you mean 'dry_run'?")),
-    "an unknown Snowflake connection": (
-        lambda c: _without(c, "snowflake_bi"),
-        {},
-        ("there is no Airflow connection 'snowflake_bi'",),
-    ),
-    "an unknown Tableau connection": (
-        lambda c: c,
-        {"tableau_conn_ids": ["tableau_defualt"]},
-        ("there is no Airflow connection 'tableau_defualt'",),
-    ),
-    "no Snowflake password": (
-        lambda c: _changed(c, "snowflake_bi", password=""),
-        {},
-        ("'snowflake_bi'", "password is empty"),
-    ),
-    "no Tableau password": (
-        lambda c: _changed(c, "tableau_default", password=""),
-        {},
-        ("'tableau_default'", "password is empty"),
-    ),
-    "a bad URL": (
-        lambda c: _changed(c, "tableau_default", host="https://tab leau.acme.example"),
-        {},
-        ("'tableau_default'", "host is no valid address"),
-    ),
-    "an unknown site": (
-        lambda c: _changed(c, "tableau_default", extra={"site": "acmee", "auth": "pat"}),
-        {},
-        ("401001", "'tableau_default'", "'acmee'"),
-    ),
-    "a wrong sign-in": (
-        lambda c: _changed(c, "tableau_default", password="not-the-secret"),
-        {},
-        ("401001", "'tableau_default'"),
-    ),
-    "an unknown LUID": (
-        lambda c: c,
-        {"ids": ["11111111-2222-3333-4444-555555555555"]},
-        ("ids", "11111111-2222-3333-4444-555555555555"),
-    ),
-    "an unknown LUID to validate on": (lambda c: c, {"validate_on": "1111"}, ("validate_on", "1111")),
-    "two credentials for one target": (
-        lambda c: _changed(c, "snowflake_bi", login="etl_user"),
-        {},
-        ("snowflake_bi", "snowflake_etl", "More than one credential"),
-    ),
-    "a share that is none": (lambda c: c, {"max_failures": "10 percent"}, ("max_failures", "10 percent")),
-    "the same connection twice": (
-        lambda c: c,
-        {"snowflake_conn_ids": ["snowflake_etl", "snowflake_etl"]},
-        ("snowflake_etl twice",),
-    ),
-    "a proof that is not there yet": (lambda c: c, {"proof": "connects"}, ("proof: connects", "not available yet")),
-}
-
-
-@pytest.mark.parametrize("wrong", WRONG_INPUT)
-def test_wrong_input_is_one_clear_error_and_nothing_is_written(
-    rotate: Rotations, tableau: TableauServer, wrong: str
-) -> None:
-    change, params, words = WRONG_INPUT[wrong]
-    run = rotate(tableau, change(stage.airflow_connections(tableau.port, tableau.state.site)), **params)
-    assert (run.state, run.report["state"]) == ("failed", "failed")
-    assert written(tableau) == []
-    assert set(holds_today(tableau).values()) == {False}
-    nothing_written, *problems = run.report["problems"]
-    assert nothing_written == "Nothing was written to Tableau."
-    assert len(problems) == 1, problems
-    for word in words:
-        assert word in problems[0]
-    assert tableau.requests.count("sign_in") <= 1  # accounts get locked
-    # What can't get better by itself is not tried again.
-    assert {task["tries"] for task in run.tasks if task["state"] == "failed" and task["task_id"] != "report"} == {1}
-
-
 def test_a_second_run_ends_in_the_same_state(rotate: Rotations, serve: Callable[[TableauState], TableauServer]) -> None:
     tableau = serve(small_tableau(ETL))
     before = take_snapshot(tableau.state.site)
@@ -517,10 +263,3 @@ def test_what_asks_people_is_written_only_when_that_is_asked_for(
     run = rotate(tableau, connections_per_task=5, embed_where_prompting=True)
     assert run.state == "success"
     assert (asking.embedded, asking.password) == (True, ETL.new_secret)
-
-
-def test_no_secret_of_all_these_runs_can_be_read_in_this_airflow(rotate: Rotations, tableau: TableauServer) -> None:
-    rotate(tableau, connections_per_task=5)
-    secrets = {name if len(name) < 60 else "a session": value for name, value in rotate.secrets.items()}
-    assert len(secrets) >= 9
-    assert Scanner(rotate.secrets).folder(rotate.airflow.home) == []

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import Enum
 
 from credential_rotation.rotation.wrong_input import UnusableParams
 
+BUDGET_SPENT = "too many connections failed before its turn came (max_failures)"
 
-class Start(Enum):
-    """Whether a new update may start."""
 
-    NOW = "now"
-    LATER = "later"
-    NEVER = "never"
+@dataclass(frozen=True)
+class Hold:
+    """Why a new update must not start; ``retriable`` where a later try of its task may find that changed."""
+
+    reason: str
+    retriable: bool
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,14 @@ class Failures:
     final: int = 0
     passing: int = 0
 
-    def start(self, most: int | None) -> Start:
-        """Whether a new update may start when ``most`` failures are allowed; None: as many as there are.
+    def hold(self, most: int | None) -> Hold | None:
+        """Why no new update may start when ``most`` failures are allowed; None for ``most``: as many as there are.
 
         Failures that may pass hold new updates up, but do not end the run: the next try may find Tableau well again.
         """
         if most is None or self.final + self.passing <= most:
-            return Start.NOW
-        return Start.NEVER if self.final > most else Start.LATER
+            return None
+        return Hold(BUDGET_SPENT, retriable=self.final <= most)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from credential_rotation.rotation.budget import Start
+from credential_rotation.rotation.budget import Hold
 from credential_rotation.rotation.credentials import SnowflakeCredential
 from credential_rotation.rotation.outcomes import Outcome, Proof
 from credential_rotation.rotation.records import ConnectionRecord
@@ -25,7 +25,6 @@ from credential_rotation.tableau.errors import (
 
 log = logging.getLogger(__name__)
 
-BUDGET_SPENT = "too many connections failed before its turn came (max_failures)"
 # Where a 429 does not say how long, and the quick tries were in vain.
 _WAIT_WHEN_UNTOLD = 60.0
 HELD_UP = "its turn did not come: Tableau asked to slow down"
@@ -106,18 +105,18 @@ def update_batch(
     *,
     in_flight: int,
     done: Callable[[ConnectionRecord], None],
-    may_start: Callable[[], Start],
+    hold: Callable[[], Hold | None],
 ) -> BatchResult:
     """Update all targets, some at a time, those of one item one after the other; one outcome for each.
 
     :param credentials: by the id of their Airflow connection
     :param in_flight: items that are worked on at once
     :param done: is told each outcome at once, from any thread
-    :param may_start: asked before each update that was not tried before
+    :param hold: asked before each update that was not tried before, why it must not start
     :raises TableauError: what concerns all connections, a refused sign-in say; the targets whose turn did not come are
         told as not attempted first
     """
-    work = _BatchWork(site, credentials, done, may_start)
+    work = _BatchWork(site, credentials, done, hold)
     items: dict[str, list[ConnectionRecord]] = {}
     for target in targets:
         items.setdefault(target.content_id, []).append(target)
@@ -142,12 +141,12 @@ class _BatchWork:
         site: Writable,
         credentials: Mapping[str, SnowflakeCredential],
         done: Callable[[ConnectionRecord], None],
-        may_start: Callable[[], Start],
+        hold: Callable[[], Hold | None],
     ) -> None:
         self._site = site
         self._credentials = credentials
         self._done = done
-        self._may_start = may_start
+        self._hold = hold
         self.retry_after: float | None = None
         # What went wrong for all connections: each further try would be refused as well, and lock the account.
         self.fatal: TableauError | None = None
@@ -165,9 +164,9 @@ class _BatchWork:
         if self.retry_after is not None:
             return _held_back(target, HELD_UP, retriable=True)
         # What failed before may be tried again: only new updates are held back.
-        start = self._may_start() if not target.attempts else Start.NOW
-        if start is not Start.NOW:
-            return _held_back(target, BUDGET_SPENT, retriable=start is Start.LATER)
+        hold = self._hold() if not target.attempts else None
+        if hold:
+            return _held_back(target, hold.reason, retriable=hold.retriable)
         attempts = target.attempts + 1
         try:
             return update_one(self._site, target, self._credentials[str(target.snowflake_conn_id)])

@@ -46,8 +46,9 @@ def test_many_threads_share_a_session_that_is_killed_twice(
     with ThreadPoolExecutor(16) as pool:
         assert all(pool.map(lambda _: works(hook), range(200)))
     assert server.faults.left() == 0
-    assert state.sessions.started == 3
-    assert hook.traffic.sign_ins == 3
+    # Three, or two where the second kill met a request that still carried the session of before the first.
+    assert state.sessions.started in (2, 3)
+    assert hook.traffic.sign_ins == state.sessions.started
 
 
 def test_many_processes_share_a_session_that_is_killed_twice(
@@ -72,7 +73,7 @@ def test_many_processes_share_a_session_that_is_killed_twice(
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.splitlines()[-1] == "40 40 40 40"
     assert server.faults.left() == 0
-    assert state.sessions.started == 3
+    assert state.sessions.started in (2, 3)
 
 
 def test_hosts_that_can_not_lock_each_other_out_come_to_terms(

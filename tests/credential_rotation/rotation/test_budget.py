@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from credential_rotation.rotation.budget import FailureBudget, Failures, Start
+from credential_rotation.rotation.budget import BUDGET_SPENT, FailureBudget, Failures, Hold
 
 
 @pytest.mark.parametrize(
@@ -31,20 +31,20 @@ def test_max_failures_is_a_number_or_a_share(value: Any, targets: int, most: int
 
 
 @pytest.mark.parametrize(
-    ("failures", "most", "start"),
+    ("failures", "most", "hold"),
     [
-        (Failures(), 0, Start.NOW),
-        (Failures(final=2), 2, Start.NOW),
-        (Failures(final=1, passing=1), 2, Start.NOW),
-        (Failures(final=3), 2, Start.NEVER),
-        (Failures(final=3, passing=9), 2, Start.NEVER),
-        (Failures(passing=3), 2, Start.LATER),
-        (Failures(final=2, passing=1), 2, Start.LATER),
-        (Failures(passing=1), 0, Start.LATER),
-        (Failures(final=99, passing=99), None, Start.NOW),
+        (Failures(), 0, None),
+        (Failures(final=2), 2, None),
+        (Failures(final=1, passing=1), 2, None),
+        (Failures(final=3), 2, Hold(BUDGET_SPENT, retriable=False)),
+        (Failures(final=3, passing=9), 2, Hold(BUDGET_SPENT, retriable=False)),
+        (Failures(passing=3), 2, Hold(BUDGET_SPENT, retriable=True)),
+        (Failures(final=2, passing=1), 2, Hold(BUDGET_SPENT, retriable=True)),
+        (Failures(passing=1), 0, Hold(BUDGET_SPENT, retriable=True)),
+        (Failures(final=99, passing=99), None, None),
     ],
 )
 def test_failures_for_good_end_the_run_and_those_that_may_pass_hold_it_up(
-    failures: Failures, most: int | None, start: Start
+    failures: Failures, most: int | None, hold: Hold | None
 ) -> None:
-    assert failures.start(most) is start
+    assert failures.hold(most) == hold

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from credential_rotation.rotation.budget import Start
+from credential_rotation.rotation.budget import BUDGET_SPENT, Hold
 from credential_rotation.rotation.credentials import SnowflakeCredential
 from credential_rotation.rotation.filters import Filters
 from credential_rotation.rotation.inventory import take_inventory
 from credential_rotation.rotation.outcomes import Outcome, Proof
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.selection import SiteInventory, select
-from credential_rotation.rotation.update import BUDGET_SPENT, HELD_UP, BatchResult, update_batch, update_one
+from credential_rotation.rotation.update import HELD_UP, BatchResult, update_batch, update_one
 from credential_rotation.tableau.content import Connection, Content, ContentType
 from credential_rotation.tableau.errors import SignInRefused, Throttled
 from credential_rotation.tableau.tableau_site import TableauSite
@@ -257,7 +257,7 @@ class Batch:
         self,
         targets: list[ConnectionRecord],
         in_flight: int = 4,
-        may_start: Callable[[], Start] = lambda: Start.NOW,
+        hold: Callable[[], Hold | None] = lambda: None,
     ) -> BatchResult:
         return update_batch(
             self.tableau,
@@ -265,7 +265,7 @@ class Batch:
             {CREDENTIAL.conn_id: CREDENTIAL},
             in_flight=in_flight,
             done=self.told.append,
-            may_start=may_start,
+            hold=hold,
         )
 
 
@@ -379,11 +379,11 @@ class TestBatch:
         server.faults.script(UPDATE, Throttle(None), times=4)
         assert batch(many, in_flight=1).retry_after == 60
 
-    @pytest.mark.parametrize(("start", "retriable"), [(Start.NEVER, False), (Start.LATER, True)])
+    @pytest.mark.parametrize("retriable", [False, True])
     def test_once_too_many_failed_no_new_update_is_sent(
-        self, batch: Batch, many: list[ConnectionRecord], server: TableauServer, start: Start, retriable: bool
+        self, batch: Batch, many: list[ConnectionRecord], server: TableauServer, retriable: bool
     ) -> None:
-        result = batch(many, in_flight=1, may_start=lambda: Start.NOW if len(batch.told) < 4 else start)
+        result = batch(many, in_flight=1, hold=lambda: None if len(batch.told) < 4 else Hold(BUDGET_SPENT, retriable))
         assert server.requests.count(UPDATE) == 4
         assert {(record.outcome, record.reason, record.retriable) for record in result.records[4:]} == {
             (Outcome.NOT_ATTEMPTED, BUDGET_SPENT, retriable)
@@ -394,7 +394,7 @@ class TestBatch:
     ) -> None:
         server.faults.script(UPDATE, ServerError(500), times=4)
         failed = batch(many[:1]).records[0]
-        after = batch([failed, many[1]], in_flight=1, may_start=lambda: Start.LATER).records
+        after = batch([failed, many[1]], in_flight=1, hold=lambda: Hold(BUDGET_SPENT, retriable=True)).records
         assert [record.outcome for record in after] == [Outcome.UPDATED, Outcome.NOT_ATTEMPTED]
         assert after[0].attempts == 2
 

@@ -1,0 +1,165 @@
+"""What fails in a run, what goes on all the same, and what the report says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sandbox.tableau import HtmlPage, ServerError, TableauCode, TableauServer, TableauState
+from tests.dags.rotations import Rotations, holds_today
+from tests.dags.small_tableau import BI, ETL, MARKETING, DeletedJustBefore, RevokedJustBefore, canary_of, small_tableau
+
+USERS = (ETL, BI, MARKETING)
+
+
+def test_where_one_credential_fails_its_canary_only_the_others_are_rotated(
+    rotate: Rotations, tableau: TableauServer
+) -> None:
+    canary = canary_of(tableau.state.site, BI)
+    tableau.faults.script("update_connection", TableauCode("403004", "No."), {"content_id": canary.id})
+    run = rotate(tableau, connections_per_task=2)
+    assert tableau.faults.left() == 0
+    assert (run.state, run.report["state"]) == ("failed", "failed")
+    assert set(holds_today(tableau, BI).values()) == {False}
+    assert set(holds_today(tableau, ETL, MARKETING).values()) == {True}
+    of_bi = [row for row in run.rows() if row["snowflake_conn_id"] == "snowflake_bi"]
+    assert sorted((row["outcome"], row["canary"]) for row in of_bi) == [
+        ("failed", True),
+        ("not_attempted", False),
+        ("not_attempted", False),
+    ]
+    assert len(run.rows("updated")) == 6
+    assert sorted(run.states("validate_one")) == ["failed", "success", "success"]
+
+
+def test_where_one_update_is_refused_the_others_go_on_and_the_run_is_red(
+    rotate: Rotations, tableau: TableauServer
+) -> None:
+    workbook = tableau.state.site.content("etl overview")
+    refusal = TableauCode("403004", f"You may not set password={ETL.new_secret}.")
+    tableau.faults.script("update_connection", refusal, {"content_id": workbook.id})
+    run = rotate(tableau, max_failures=1)
+    assert (run.state, run.report["state"]) == ("failed", "failed")
+    assert [name for name, today in holds_today(tableau).items() if not today] == ["etl overview"]
+    [failed] = run.rows("failed")
+    assert failed["content_id"] == workbook.id
+    assert "403004" in failed["reason"]
+    assert "password=***" in failed["reason"]
+    assert failed["attempts"] == 1
+    assert len(run.rows("updated")) == 8
+    assert "Default › etl overview · ETL_USER" in run.labels("update_connections")
+
+
+def test_an_update_that_fails_for_a_while_is_tried_again_by_its_task(rotate: Rotations, tableau: TableauServer) -> None:
+    workbook = tableau.state.site.content("etl overview")
+    tableau.faults.script("update_connection", ServerError(500), {"content_id": workbook.id}, times=5)
+    run = rotate(tableau, content_types=["workbook", "datasource"])
+    assert tableau.faults.left() == 0
+    assert run.state == "success"
+    assert set(holds_today(tableau).values()) == {True}
+    [row] = [row for row in run.rows() if row["content_id"] == workbook.id and row["snowflake_conn_id"]]
+    assert (row["outcome"], row["attempts"]) == ("updated", 2)
+    tries = {task["label"]: task["tries"] for task in run.tasks if task["task_id"] == "update_connections"}
+    assert tries.pop("Default › etl overview · ETL_USER") == 2
+    assert set(tries.values()) == {1}
+
+
+def test_too_many_failures_stop_the_run(rotate: Rotations, tableau: TableauServer) -> None:
+    canaries = {canary_of(tableau.state.site, credential).id for credential in (ETL, BI, MARKETING)}
+    others = [target for target in tableau.state.site.expected_targets() if target.content_id not in canaries]
+    for target in others:
+        where = {"connection_id": target.connection_id}
+        tableau.faults.script("update_connection", TableauCode("400039", "The connection is not editable."), where)
+    run = rotate(tableau, max_failures=2)
+    assert run.state == "failed"
+    assert len(run.rows("updated")) == 3
+    assert len(run.rows("failed")) == 3  # two are bearable; the third is one too many
+    assert len(run.rows("not_attempted")) == 3
+    assert tableau.faults.left() == 3
+
+
+def test_another_takes_the_place_of_a_canary_that_is_deleted_meanwhile(
+    rotate: Rotations, serve: Callable[[TableauState], TableauServer]
+) -> None:
+    tableau = serve(small_tableau(ETL))
+    site = tableau.state.site
+    canary = canary_of(site, ETL)
+    tableau.faults.script("update_connection", DeletedJustBefore(site, canary), {"content_id": canary.id})
+    run = rotate(tableau)
+    assert run.state == "success"
+    assert holds_today(tableau) == {target.content_name: True for target in site.expected_targets()}
+    [gone] = run.rows("gone")
+    assert gone["content_id"] == canary.id
+    assert sorted(row["canary"] for row in run.rows("updated")) == [False, True]
+    assert run.report["requests"] == len(tableau.requests) - 1  # signing out comes after the report
+
+
+def test_an_item_that_can_not_be_read_makes_the_run_red_and_the_rest_goes_on(
+    rotate: Rotations, tableau: TableauServer
+) -> None:
+    secret_item = tableau.state.site.content("etl overview")
+    tableau.faults.script("query_connections", TableauCode("403004", "No."), {"content_id": secret_item.id})
+    run = rotate(tableau, connections_per_task=10)
+    assert run.state == "failed"
+    assert len(run.rows("updated")) == 8
+    [failed] = run.rows("failed")
+    assert (failed["content_id"], failed["connection_id"]) == (secret_item.id, None)
+
+
+def test_two_credentials_that_fail_their_canary_do_not_stop_the_third(
+    rotate: Rotations, tableau: TableauServer
+) -> None:
+    for credential in (BI, MARKETING):
+        where = {"content_id": canary_of(tableau.state.site, credential).id}
+        tableau.faults.script("update_connection", TableauCode("403004", "No."), where)
+    run = rotate(tableau, connections_per_task=5)
+    assert run.state == "failed"
+    assert set(holds_today(tableau, ETL).values()) == {True}
+    assert set(holds_today(tableau, BI, MARKETING).values()) == {False}
+
+
+def test_a_sign_in_that_is_revoked_in_mid_run_is_tried_once_more_and_the_report_says_why(
+    rotate: Rotations, tableau: TableauServer
+) -> None:
+    state = tableau.state
+    others = [each for each in state.site.contents if each.id not in {canary_of(state.site, one).id for one in USERS}]
+    for content in others:
+        tableau.faults.script("update_connection", RevokedJustBefore(state=state), {"content_id": content.id})
+    run = rotate(tableau, connections_per_task=1)
+    assert (run.state, run.report["state"]) == ("failed", "failed")
+    assert len(run.rows("updated")) == 3
+    assert len(run.rows("not_attempted")) >= 4
+    assert "401001" in run.told
+    reasons = {row["reason"] for row in run.rows() if row["outcome"] in ("failed", "not_attempted")}
+    assert [reason for reason in reasons if "401001" not in reason] == []
+    # One that all were to share, and the one that was refused: accounts get locked.
+    assert tableau.requests.count("sign_in") == 2
+
+
+def test_pages_of_a_gateway_are_not_taken_for_deleted_content(rotate: Rotations, tableau: TableauServer) -> None:
+    tableau.faults.script("query_connections", HtmlPage(404), times=999)
+    run = rotate(tableau)
+    assert run.state == "failed"
+    assert set(holds_today(tableau).values()) == {False}
+    assert "Tableau answered 404" in run.told
+
+
+def test_flows_that_may_not_be_listed_make_the_run_red_and_the_rest_is_rotated(
+    rotate: Rotations, tableau: TableauServer
+) -> None:
+    tableau.faults.script("list_flows", TableauCode("403004", "No."))
+    run = rotate(tableau, connections_per_task=10)
+    assert run.state == "failed"
+    assert set(holds_today(tableau).values()) == {True}
+    assert "no flows were looked at" in run.told
+
+
+def test_an_item_at_which_tableau_always_fails_does_not_keep_the_others_from_their_token(
+    rotate: Rotations, tableau: TableauServer
+) -> None:
+    broken = tableau.state.site.content("etl overview")
+    tableau.faults.script("query_connections", ServerError(500), {"content_id": broken.id}, times=999)
+    run = rotate(tableau, connections_per_task=10)
+    assert run.state == "failed"
+    assert [name for name, today in holds_today(tableau).items() if not today] == ["etl overview"]
+    [failed] = run.rows("failed")
+    assert "can't be read" in failed["reason"]
