@@ -11,14 +11,17 @@ help:  ## show this list
 
 install: $(VENV)/.installed  ## make .venv with everything pinned in requirements-dev.lock
 
-$(VENV)/.installed: requirements-dev.lock
+# The pip that comes with Python 3.11 takes sqlalchemy[asyncio] for unpinned where the lock pins plain sqlalchemy (fixed
+# in pip 23.3), so the environment gets a newer one first.
+$(VENV)/.installed: requirements-pip.lock requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 ...") if not (3, 11) <= sys.version_info[:2] <= (3, 13) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-pip.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
 $(VENV)/.installed-cluster: $(VENV)/.installed requirements-cluster.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-cluster.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-cluster.lock
 	@touch $@
 
 demo: install  ## rotate every credential of a sandbox Tableau on a real local Airflow, and look that it is so
@@ -43,6 +46,7 @@ lock:  ## pin the newest versions that fit, with hashes (needs uv)
 	uv pip compile $(LOCK_FLAGS) --no-strip-extras --upgrade requirements-cluster.txt -o requirements-cluster.lock
 	uv pip compile $(LOCK_FLAGS) requirements-dev.txt -c requirements-cluster.lock -o requirements-dev.lock
 	uv pip compile $(LOCK_FLAGS) requirements.txt -c requirements-cluster.lock -o requirements.lock
+	echo pip | uv pip compile $(LOCK_FLAGS) --upgrade - -o requirements-pip.lock
 
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
               --custom-compile-command 'make lock'
