@@ -47,7 +47,7 @@ class Exchange:
 
     def run(self, fault: Fault | None) -> Answer:
         """Answer, with the fault if there is one; errors become answers."""
-        return self.answer() if fault is None else fault.play(self)
+        return self.in_own_form(self.answer() if fault is None else fault.play(self))
 
     def answer(self) -> Answer:
         """Check what any endpoint would check, then let it work."""
@@ -61,7 +61,11 @@ class Exchange:
                 self._check_query()
                 return self.route.endpoint(self.call)
         except TableauError as error:
-            return vizql_endpoints.error_answer(self.call, error) if self.route.vizql else error.answer()
+            return error.answer()
+
+    def in_own_form(self, answer: Answer) -> Answer:
+        """The answer, with an error in the form of the service that was asked."""
+        return vizql_endpoints.with_own_error(self.call, answer) if self.route.vizql else answer
 
     def end_session(self) -> None:
         """End the session that the request uses."""

@@ -10,6 +10,7 @@ SUMMARIES = {
     "403": "Forbidden",
     "404": "Resource Not Found",
     "405": "Method Not Allowed",
+    "408": "Request Timeout",
     "409": "Resource Conflict",
     "411": "Length Required",
     "429": "Too Many Requests",

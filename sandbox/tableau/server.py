@@ -109,6 +109,10 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Say nothing: the request log is kept elsewhere."""
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """What the Date header says: the time of the sandbox, wherever a test has moved it."""
+        return super().date_time_string(self.tableau.state.clock.now().timestamp() if timestamp is None else timestamp)
+
     def handle_method(self) -> None:
         """Read the request, answer it, and note both."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -169,6 +173,8 @@ class _Handler(BaseHTTPRequestHandler):
                 fault = tableau.faults.take(call.operation, call.parameters)
                 entry.fault = fault.word if fault else None
                 answer = exchange.run(fault)
+            else:
+                answer = exchange.in_own_form(answer)
             call = exchange.call
             entry.unknown_query = call.unknown_query
         entry.status = answer.status if answer.cut not in {"reset", "close"} else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from sandbox.tableau.answers import JSON_TYPE, Answer
@@ -55,16 +56,19 @@ def query_datasource(call: Call) -> Answer:
     return _answer({"data": [{name: row[name] for name in names if name in row}]})
 
 
-def error_answer(call: Call, error: TableauError) -> Answer:
-    """An error in this service's own form (tableau-mcp vizqlDataServiceApi.ts)."""
-    body = {
-        "errorCode": error.code,
-        "message": error.detail,
+def with_own_error(call: Call, answer: Answer) -> Answer:
+    """The answer, an error in it in this service's own form (tableau-mcp vizqlDataServiceApi.ts)."""
+    if not answer.elements or answer.elements[0].name != "error":
+        return answer
+    error = answer.elements[0]
+    body: dict[str, Any] = {
+        "errorCode": error.attributes["code"],
+        "message": next(child.text for child in error.children if child.name == "detail"),
         "datetime": iso(call.state.clock.now()),
         "debug": {},
-        "tab-error-code": error.code,
+        "tab-error-code": error.attributes["code"],
     }
-    return Answer(error.status, body=json.dumps(body).encode(), content_type=JSON_TYPE)
+    return replace(answer, body=json.dumps(body).encode(), content_type=JSON_TYPE)
 
 
 def named_in_body(body: bytes) -> dict[str, str]:

@@ -10,10 +10,13 @@ import requests
 from sandbox.snowflake_accounts import SnowflakeUser
 from sandbox.tableau import (
     Content,
+    Fault,
     JobOutcome,
+    ServerError,
     Site,
     TableauCode,
     TableauState,
+    Throttle,
     oauth_connection,
     postgres_connection,
     published_link,
@@ -172,6 +175,7 @@ def test_a_query_works_with_what_a_live_data_source_embeds(client: BareClient, l
     assert "access token is invalid" in response.json()["message"]
     client.server.state.query_failure = (401, "401001")
     assert _query(client, live).json()["errorCode"] == "401001"
+    assert "access token is invalid" in _query(client, live).json()["message"]
 
 
 def test_a_query_of_an_extract_proves_nothing(client: BareClient, extract: Content) -> None:
@@ -191,6 +195,33 @@ def test_a_fault_may_be_for_queries_of_one_data_source(client: BareClient, site:
     assert _query(client, live).status_code == 200
     assert _query(client, other).status_code == 403
     assert client.server.requests.count("query_datasource", content_id=other.id) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code"),
+    [
+        (TableauCode("429000", "Too many queries."), 429, "429000"),
+        (TableauCode("408000", "The query took too long."), 408, "408000"),
+        (Throttle("7"), 429, "429000"),
+        (ServerError(503, "7"), 503, "503000"),
+    ],
+)
+def test_a_scripted_fault_of_a_query_is_in_the_form_of_its_service(
+    client: BareClient, live: Content, fault: Fault, status: int, code: str
+) -> None:
+    client.server.faults.script("query_datasource", fault)
+    response = _query(client, live)
+    assert response.status_code == status
+    assert (response.json()["errorCode"], response.json()["tab-error-code"]) == (code, code)
+    assert response.json()["message"] == getattr(fault, "detail", response.json()["message"])
+    assert response.headers.get("Retry-After") == getattr(fault, "retry_after", None)
+    assert client.server.requests.all("query_datasource")[0].code == code
+    assert _query(client, live).status_code == 200
+
+
+def test_the_rate_limit_answers_a_query_in_the_form_of_its_service(client: BareClient, live: Content) -> None:
+    client.server.state.latency.rate_limit = 0
+    assert _query(client, live).json()["errorCode"] == "429000"
 
 
 def test_queries_have_errors_of_their_own(client: BareClient, live: Content) -> None:
@@ -227,6 +258,10 @@ def test_a_cached_view_passes_with_a_dead_secret(client: BareClient, site: Site,
     assert client.get(path).status_code == 200  # out of the cache
     response = client.get(path, maxAge=1)
     assert response.status_code == 500
+    assert "access token is invalid" in response.text
+    state.view_failure = (401, "401001")
+    response = client.get(path, maxAge=1)
+    assert (response.status_code, error_code(response)) == (401, "401001")
     assert "access token is invalid" in response.text
 
 
