@@ -34,6 +34,7 @@ from sandbox.tableau.faults import (
     Throttle,
 )
 from sandbox.tableau.inventory import build_site
+from sandbox.tableau.jobs import Job, JobStatus
 from sandbox.tableau.large_site import make_large_site
 from sandbox.tableau.server import TableauServer
 from sandbox.tableau.site import ExpectedTarget, SandboxCredential, Site
@@ -68,7 +69,9 @@ __all__ = [
     "Fault",
     "HalfBody",
     "HtmlPage",
+    "Job",
     "JobOutcome",
+    "JobStatus",
     "OtherFormat",
     "Pass",
     "Project",

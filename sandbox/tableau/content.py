@@ -98,6 +98,7 @@ class Content:
     has_extracts: bool = False
     content_url: str = ""
     description: str = ""
+    size: int = 1  # megabytes, as Tableau counts them
     views: list[View] = field(default_factory=list)
     denied_to: set[str] = field(default_factory=set)  # user names that see it listed and may do nothing more
     update_answer: UpdateAnswer = UpdateAnswer.ONE

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sandbox.snowflake_accounts import SNOWFLAKE_DOMAIN, host_of
 from sandbox.tableau.connections import Auth, Connection
-from sandbox.tableau.content import Content
-from sandbox.tableau.state import TableauState
+
+if TYPE_CHECKING:
+    from sandbox.tableau.content import Content
+    from sandbox.tableau.state import TableauState
 
 CLIENT = "tableau"
 

@@ -14,15 +14,21 @@ from typing import Any
 from sandbox.tableau.clock import iso
 from sandbox.tableau.content import Content, ContentType, User
 from sandbox.tableau.errors import bad_request
+from sandbox.tableau.jobs import JOB_TYPE, PRIORITY, Job
 
 Values = list[str]
 EQ = frozenset({"eq"})
 EQ_IN = frozenset({"eq", "in"})
+EQ_HAS = frozenset({"eq", "has"})
 COMPARE = frozenset({"eq", "gt", "gte", "lt", "lte"})
 
 
 def _flag(value: bool) -> Values:
     return ["true" if value else "false"]
+
+
+def _moment(value: datetime | None) -> Values:
+    return [iso(value)] if value else []
 
 
 def _any_connection(attribute: str) -> Callable[[Content], Values]:
@@ -40,7 +46,7 @@ COMMON: dict[str, tuple[frozenset[str], Callable[[Content], Values]]] = {
     "createdAt": (COMPARE, lambda content: [iso(content.created_at)]),
     "updatedAt": (COMPARE, lambda content: [iso(content.updated_at)]),
     "hasExtracts": (EQ, lambda content: _flag(content.has_extracts)),
-    "size": (COMPARE, lambda _: ["1"]),
+    "size": (COMPARE, lambda content: [str(content.size)]),
     "favoritesTotal": (COMPARE, lambda _: ["0"]),
 }
 DATASOURCE = COMMON | {
@@ -82,6 +88,20 @@ USER_FIELDS: dict[str, tuple[frozenset[str], Callable[[User], Values]]] = {
     "friendlyName": (EQ_IN, lambda user: [user.full_name]),
     "luid": (EQ_IN, lambda user: [user.id]),
     "siteRole": (EQ_IN, lambda user: [user.site_role]),
+}
+
+# Fields and operators that TSC's Jobs.filter and tableau-mcp's list-jobs agree on: status takes nothing but eq. Both
+# also name args and subtitle, whose values for a refresh are not known: they are refused here.
+JOB_FIELDS: dict[str, tuple[frozenset[str], Callable[[Job], Values]]] = {
+    "jobType": (EQ_IN, lambda _: [JOB_TYPE]),
+    "status": (EQ, lambda job: [job.status.value]),
+    "title": (EQ_HAS, lambda job: [job.content.name]),
+    "notes": (frozenset({"has"}), lambda job: [job.notes]),
+    "priority": (COMPARE, lambda _: [str(PRIORITY)]),
+    "progress": (COMPARE, lambda job: [str(job.progress)]),
+    "createdAt": (COMPARE, lambda job: [iso(job.created_at)]),
+    "startedAt": (COMPARE, lambda job: _moment(job.started_at)),
+    "completedAt": (COMPARE, lambda job: _moment(job.completed_at)),  # which answers call endedAt
 }
 
 Fields = dict[str, tuple[frozenset[str], Callable[[Any], Values]]]
@@ -126,6 +146,8 @@ def _parse(part: str, fields: Fields) -> tuple[str, str, Values]:
 def _holds(value: str, operator: str, wanted: Values) -> bool:
     if operator in {"eq", "in"}:
         return value in wanted
+    if operator == "has":
+        return wanted[0] in value
     if operator == "cieq":
         return value.casefold() == wanted[0].casefold()
     left, right = _comparable(value), _comparable(wanted[0])

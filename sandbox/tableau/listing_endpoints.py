@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from sandbox.tableau import filters
 from sandbox.tableau.answers import Answer, Element, listing
 from sandbox.tableau.call import Call
 from sandbox.tableau.clock import iso
+from sandbox.tableau.connections import Auth
 from sandbox.tableau.content import Content, ContentType
 from sandbox.tableau.errors import forbidden
 from sandbox.tableau.paging import page
+from sandbox.tableau.site import Site
 
 
 def server_info(call: Call) -> Answer:
@@ -29,10 +33,10 @@ def list_content(call: Call) -> Answer:
     kind = call.content_type
     found = filters.select(call.site.of_type(kind), call.query, filters.FIELDS[kind])
     pagination, shown = page(found, call.query)
-    all_fields = "_all_" in call.query.get("fields", "").split(",")
-    return Answer(
-        elements=[pagination, listing(kind.plural, [content_element(each, all_fields=all_fields) for each in shown])]
-    )
+    workbooks = None
+    if "_all_" in call.query.get("fields", "").split(","):
+        workbooks = connected_workbooks(call.site)
+    return Answer(elements=[pagination, listing(kind.plural, [content_element(each, workbooks) for each in shown])])
 
 
 def get_content(call: Call) -> Answer:
@@ -64,8 +68,25 @@ def list_projects(call: Call) -> Answer:
     return Answer(elements=[pagination, listing("projects", projects)])
 
 
-def content_element(content: Content, *, all_fields: bool = False) -> Element:
-    """A content as lists show it: the owner by id alone, as in TSC's assets; names come from the users list."""
+def connected_workbooks(site: Site) -> Counter[str]:
+    """How many workbooks of the site have a link to each published data source, by its LUID."""
+    return Counter(
+        luid
+        for workbook in site.of_type(ContentType.WORKBOOK)
+        for luid in {
+            connection.published.id
+            for connection in workbook.connections
+            if connection.auth is Auth.PUBLISHED and connection.published is not None
+        }
+    )
+
+
+def content_element(content: Content, workbooks: Counter[str] | None = None) -> Element:
+    """A content as lists show it: the owner by id alone, as in TSC's assets; names come from the users list.
+
+    With the connected workbooks, all fields are shown.
+    """
+    all_fields = workbooks is not None
     kind = content.content_type
     attributes: dict[str, str | int | bool | None] = {"id": content.id, "name": content.name}
     if kind in {ContentType.DATASOURCE, ContentType.WORKBOOK}:
@@ -74,10 +95,12 @@ def content_element(content: Content, *, all_fields: bool = False) -> Element:
         attributes["description"] = content.description
     if kind is ContentType.DATASOURCE:
         attributes |= {"type": content.type, "isCertified": False}
-        if all_fields and content.connections:
-            attributes |= {"serverName": content.connections[0].server_address, "connectedWorkbooksCount": 0}
+        if workbooks is not None:  # TSC's asset datasource_get_all_fields.xml has them, those of plain lists do not
+            attributes |= {"size": content.size, "connectedWorkbooksCount": workbooks[content.id]}
+            if content.connections:
+                attributes["serverName"] = content.connections[0].server_address
     if kind is ContentType.WORKBOOK:
-        attributes |= {"showTabs": "false", "size": 1}
+        attributes |= {"showTabs": "false", "size": content.size}
     if kind is ContentType.FLOW:
         attributes["fileType"] = "tflx"
     else:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from sandbox.tableau import bodies
-from sandbox.tableau.answers import Answer, Element
+from sandbox.tableau import bodies, filters, jobs
+from sandbox.tableau.answers import Answer, Element, listing
 from sandbox.tableau.call import Call
 from sandbox.tableau.clock import iso
-from sandbox.tableau.content import JobOutcome
-from sandbox.tableau.data_access import failure_of
-from sandbox.tableau.errors import TableauError, bad_request, not_found
-from sandbox.tableau.jobs import CANCELLED, FAILED, SUCCESS, Job
+from sandbox.tableau.errors import TableauError, bad_request, forbidden, not_found
+from sandbox.tableau.jobs import Job
+from sandbox.tableau.paging import page
 from sandbox.tableau.state import TableauState
 
 
@@ -24,19 +21,33 @@ def refresh(call: Call) -> Answer:
     if not content.has_extracts:
         # that it refuses is known (TSC #1279), with which code is not
         raise bad_request(f"The {content.content_type.value} '{content.name}' has no extract to refresh.")
-    if any(job.content is content and job.completed_at is None for job in state.jobs.values()):
-        # text of TSC's asset datasource_refresh_duplicate.xml
-        raise TableauError("409093", "Job for 'extract' is already queued. Not queuing a duplicate.")
-    job = Job(call.site.luid(), content, state.clock.now())
-    state.jobs[job.id] = job
-    return Answer(202, [_job_element(call.state, job)])
+    for job in state.jobs.values():
+        if job.content is content:
+            jobs.end_if_done(state, job, polls=job.polls)
+            if job.completed_at is None:
+                # text of TSC's asset datasource_refresh_duplicate.xml
+                raise TableauError("409093", "Job for 'extract' is already queued. Not queuing a duplicate.")
+    return Answer(202, [_job_element(state, jobs.queue(state, call.site, content))])
+
+
+def list_jobs(call: Call) -> Answer:
+    """The jobs of the site that match, for administrators alone; one that is shown has been looked at."""
+    if not call.live.user.is_admin:
+        raise forbidden()
+    held = [job for job in call.state.jobs.values() if job.site is call.site]
+    for job in held:
+        jobs.start_if_due(call.state, job)
+        jobs.end_if_done(call.state, job, polls=job.polls + 1)
+    pagination, shown = page(filters.select(held, call.query, filters.JOB_FIELDS), call.query)
+    for job in shown:
+        jobs.count_look(job)
+    return Answer(elements=[pagination, listing("backgroundJobs", [_background_job_element(job) for job in shown])])
 
 
 def get_job(call: Call) -> Answer:
     """How far a job is; each look moves it on."""
     job = _job(call)
-    job.polls += 1
-    _progress(call.state, job)
+    jobs.look(call.state, job)
     return Answer(elements=[_job_element(call.state, job)])
 
 
@@ -44,44 +55,36 @@ def cancel_job(call: Call) -> Answer:
     """Cancel a job that has not ended."""
     job = _job(call)
     if job.completed_at is None:
-        _complete(call.state, job, CANCELLED, "The job was cancelled.")
+        jobs.cancel(call.state, job)
     return Answer(200, body=b"")
 
 
 def _job(call: Call) -> Job:
     luid = call.parameters["job_id"]
-    try:
-        return call.state.jobs[luid]
-    except KeyError as error:
-        raise not_found("job", luid) from error
+    job = call.state.jobs.get(luid)
+    if job is None or job.site is not call.site:
+        raise not_found("job", luid)
+    return job
 
 
-def _progress(state: TableauState, job: Job) -> None:
-    outcome = job.content.job_outcome
-    due = job.created_at + timedelta(seconds=state.job_seconds)
-    if (
-        job.completed_at is not None
-        or outcome is JobOutcome.NEVER_ENDS
-        or job.polls < state.job_polls
-        or state.clock.now() < due
-    ):
-        return
-    if outcome is JobOutcome.CANCELLED:
-        _complete(state, job, CANCELLED, "The job was cancelled.")
-        return
-    # the secret counts as it is when the job runs
-    failure = failure_of(state, job.content) if outcome is None else None
-    if outcome is JobOutcome.FAILS:
-        failure = "java.lang.RuntimeException: the refresh failed."
-    _complete(state, job, SUCCESS if failure is None else FAILED, failure or "Finished refresh of extracts.")
-
-
-def _complete(state: TableauState, job: Job, finish_code: int, notes: str) -> None:
-    job.completed_at, job.finish_code, job.notes = state.clock.now(), finish_code, notes
+def _background_job_element(job: Job) -> Element:
+    """A job as lists show it. `subtitle` is in the schema; what it says of a refresh is not known, so it is absent."""
+    return Element(
+        "backgroundJob",
+        {
+            "id": job.id,
+            "status": job.status.value,
+            "createdAt": iso(job.created_at),
+            "startedAt": iso(job.started_at) if job.started_at else None,
+            "endedAt": iso(job.completed_at) if job.completed_at else None,
+            "priority": jobs.PRIORITY,
+            "jobType": jobs.JOB_TYPE,
+            "title": job.content.name,
+        },
+    )
 
 
 def _job_element(state: TableauState, job: Job) -> Element:
-    done = job.completed_at is not None
     content = job.content
     details = [Element(content.content_type.element, {"id": content.id, "name": content.name})]
     if job.notes:
@@ -92,11 +95,11 @@ def _job_element(state: TableauState, job: Job) -> Element:
             "id": job.id,
             "mode": "Asynchronous",
             "type": "RefreshExtract",
-            "progress": None if job.polls == 0 else 100 if done else 0,
+            "progress": None if job.polls == 0 else job.progress,
             "createdAt": iso(job.created_at),
-            "startedAt": iso(job.created_at) if job.polls else None,
+            "startedAt": iso(job.started_at) if job.started_at else None,
             "completedAt": iso(job.completed_at) if job.completed_at else None,
-            "finishCode": job.finish_code if done else state.unfinished_finish_code,
+            "finishCode": state.unfinished_finish_code if job.finish_code is None else job.finish_code,
         },
         [Element("extractRefreshJob", children=details)],
     )

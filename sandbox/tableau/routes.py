@@ -96,6 +96,8 @@ def _routes() -> Iterator[Route]:
     yield Route("list_users", "GET", _pattern("sites/{site_id}/users"), listing_endpoints.list_users, query=LISTS)
     projects = listing_endpoints.list_projects
     yield Route("list_projects", "GET", _pattern("sites/{site_id}/projects"), projects, query=LISTS)
+    every_job = _pattern("sites/{site_id}/jobs")
+    yield Route("list_jobs", "GET", every_job, refresh_endpoints.list_jobs, (3, 1), LISTS)
     job = _pattern("sites/{site_id}/jobs/{job_id}")
     yield Route("get_job", "GET", job, refresh_endpoints.get_job, (2, 6))
     yield Route("cancel_job", "PUT", job, refresh_endpoints.cancel_job, (3, 1))

@@ -8,9 +8,9 @@ from random import Random
 
 from sandbox.snowflake_accounts import SnowflakeAccounts, SnowflakeTruth
 from sandbox.tableau.clock import Clock
-from sandbox.tableau.content import User
+from sandbox.tableau.content import Content, User
 from sandbox.tableau.fault_scripts import Faults
-from sandbox.tableau.jobs import Job
+from sandbox.tableau.jobs import Job, queue, start
 from sandbox.tableau.sessions import Sessions
 from sandbox.tableau.site import ExpectedTarget, Site
 
@@ -68,8 +68,9 @@ class TableauState:
     strict_queries: bool = True  # an unknown query parameter is refused; the real one mostly ignores it
     session_idle_minutes: float = 120  # KB 001498381: 240 on Server, 120 on Cloud
     jwt_max_minutes: float = 10
+    job_queue_seconds: float = 0.0  # how long a job is pending; it starts at the first look from then on
     job_polls: int = 2  # the poll at which a job is found complete
-    job_seconds: float = 0.0  # and the time it takes at least, on the sandbox's clock
+    job_seconds: float = 0.0  # and the time it takes at least from its start, on the sandbox's clock
     unfinished_finish_code: int | None = None  # what a job says before its end: nothing, -1 or 0 have all been seen
     cache_minutes: float = 60  # how long a view's data is served from the cache when maxAge is not given
     virtual_connection_shape: str = "connectionId"  # or "id": TSC's two assets disagree
@@ -122,6 +123,20 @@ class TableauState:
         """Add a further user who signs in with a password."""
         self.passwords[name] = password
         return site.add_user(name, site_role)
+
+    def queue_job(self, content: Content, *, started: bool = False, queue_seconds: float | None = None) -> Job:
+        """Put a refresh of this content into the queue, as a schedule would; or let it run already.
+
+        A pending one is due after `queue_seconds` (None: `job_queue_seconds`), and starts when it is next looked at.
+        """
+        with self.lock:
+            if not content.has_extracts:
+                raise ValueError(f"the {content.content_type.value} {content.name!r} has no extract to refresh")
+            site = next(site for site in self.sites if content in site.contents)
+            job = queue(self, site, content, queue_seconds=queue_seconds)
+            if started:
+                start(self, job)
+            return job
 
     def find_site(self, content_url: str) -> Site | None:
         """The site with this content URL, which is compared without regard to case."""

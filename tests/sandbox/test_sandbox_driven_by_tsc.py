@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import jwt
@@ -18,6 +19,7 @@ from sandbox.tableau import (
     APP_SECRET_VALUE,
     TABLEAU_PAT_NAME,
     TABLEAU_PAT_SECRET,
+    Job,
     JobOutcome,
     Site,
     TableauServer,
@@ -239,6 +241,86 @@ def test_a_second_refresh_while_the_first_is_queued_is_no_job(tsc: TSC.Server, s
     (item,), _ = tsc.datasources.get()
     assert tsc.datasources.refresh(item) is not None
     assert tsc.datasources.refresh(item) is None  # TSC knows 409093
+
+
+def _due_later(state: TableauState, site: Site) -> dict[str, Job]:
+    """One job of each status, by what its content is called."""
+    state.job_polls, state.job_queue_seconds = 0, 3600
+    made = {}
+    for name in ("Pending", "InProgress", "Success", "Failed", "Cancelled"):
+        connections = [snowflake_connection(password="revoked" if name == "Failed" else "old-secret")]
+        content = site.add_datasource(name, connections=connections, has_extracts=True)
+        content.job_outcome = JobOutcome.NEVER_ENDS if name == "InProgress" else None
+        made[name] = state.queue_job(content, started=name not in {"Pending", "Cancelled"})
+    return made
+
+
+def test_it_lists_the_jobs_of_the_site(tsc: TSC.Server, state: TableauState, site: Site) -> None:
+    made = _due_later(state, site)
+    tsc.jobs.cancel(made["Cancelled"].id)
+    listed, pagination = tsc.jobs.get()
+    assert pagination.total_available == 5
+    assert {job.title: (job.id, job.status) for job in listed} == {name: (job.id, name) for name, job in made.items()}
+    assert {job.type for job in listed} == {"refresh_extracts"}
+    times = {job.status: (job.started_at is not None, job.ended_at is not None) for job in listed}
+    assert times == {
+        "Pending": (False, False),
+        "InProgress": (True, False),
+        "Success": (True, True),
+        "Failed": (True, True),
+        "Cancelled": (False, True),
+    }
+
+
+def test_its_job_filters_work(tsc: TSC.Server, state: TableauState, site: Site) -> None:
+    made = _due_later(state, site)
+    tsc.jobs.cancel(made["Cancelled"].id)
+    tsc.jobs.get()
+    created = made["Pending"].created_at
+    for query, names in {
+        ("job_type", "refresh_extracts"): set(made),
+        ("job_type", "run_flow"): set(),
+        ("status", TSC.BackgroundJobItem.Status.InProgress): {"InProgress"},
+        ("title", "Failed"): {"Failed"},
+        ("title__has", "ed"): {"Failed", "Cancelled"},
+        ("notes__has", "access token is invalid"): {"Failed"},
+        ("created_at__gte", created - timedelta(seconds=1)): set(made),
+        ("created_at__gt", created + timedelta(seconds=60)): set(),
+        ("started_at__lte", created + timedelta(seconds=60)): {"InProgress", "Success", "Failed"},
+        ("completed_at__gte", created - timedelta(seconds=1)): {"Success", "Failed", "Cancelled"},
+        ("progress__lt", 100): {"Pending", "InProgress"},
+        ("priority__gt", 50): set(),
+    }.items():
+        assert {job.title for job in tsc.jobs.filter(**dict([query]))} == names, query
+    kinds = ["refresh_extracts", "run_flow"]
+    wanted = tsc.jobs.filter(job_type__in=kinds, status="Pending", created_at__gte=created - timedelta(days=1))
+    assert [job.id for job in wanted] == [made["Pending"].id]
+    with pytest.raises(TSC.ServerResponseError, match="400000"):
+        list(tsc.jobs.filter(status__in=["Pending", "InProgress"]))  # status takes nothing but eq
+
+
+def test_its_pager_finds_every_job(tsc: TSC.Server, state: TableauState, site: Site) -> None:
+    contents = [site.add_workbook(f"Extract {number}", has_extracts=True) for number in range(7)]
+    wanted = [state.queue_job(content).id for content in contents]
+    options = TSC.RequestOptions(pagesize=3)
+    options.filter.add(TSC.Filter(TSC.RequestOptions.Field.JobType, "eq", "refresh_extracts"))
+    assert [job.id for job in TSC.Pager(tsc.jobs, options)] == wanted
+
+
+def test_it_reads_sizes_and_the_connected_workbooks(tsc: TSC.Server, site: Site) -> None:
+    orders = site.add_datasource("Orders", connections=[snowflake_connection()])
+    orders.size = 17
+    site.add_workbook("Big", connections=[published_link(orders)]).size = 2048
+    for number in range(2):
+        site.add_workbook(f"Small {number}", connections=[published_link(orders), published_link(orders)])
+    (item,) = tsc.datasources.fields("_all_")
+    assert (item.size, item.connected_workbooks_count) == (17, 3)
+    assert {workbook.name: workbook.size for workbook in tsc.workbooks.all()} == {
+        "Big": 2048,
+        "Small 0": 1,
+        "Small 1": 1,
+    }
+    assert [workbook.name for workbook in tsc.workbooks.filter(size__gt=1)] == ["Big"]
 
 
 def test_it_reads_the_data_of_a_view(tsc: TSC.Server, site: Site) -> None:

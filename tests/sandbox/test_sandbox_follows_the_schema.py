@@ -70,6 +70,22 @@ def _failed_job(client: BareClient, site: Site) -> requests.Response:
     return _job(client, site, polls=2)
 
 
+def _pending(client: BareClient, site: Site) -> str:
+    client.server.state.job_queue_seconds = 3600
+    return client.server.state.queue_job(_content(site)).id
+
+
+def _jobs(client: BareClient, site: Site) -> requests.Response:
+    state = client.server.state
+    state.job_queue_seconds = 3600
+    orders = _content(site)
+    for started in (False, True):
+        state.queue_job(orders, started=started)
+    cancelled = state.queue_job(orders)
+    client.send("PUT", f"sites/{site.id}/jobs/{cancelled.id}")
+    return client.get("jobs")
+
+
 def _sign_in(credentials: str) -> Ask:
     def ask(client: BareClient, site: Site) -> requests.Response:
         body = f'<tsRequest><credentials {credentials}><site contentUrl="acme"/></credentials></tsRequest>'
@@ -110,6 +126,9 @@ ANSWERS: dict[str, Ask] = {
     "job under way": lambda client, site: _job(client, site, polls=1),
     "job done": lambda client, site: _job(client, site, polls=2),
     "job failed": _failed_job,
+    "jobs": _jobs,
+    "no jobs": lambda client, _: client.get("jobs"),
+    "job pending": lambda client, site: client.get(f"jobs/{_pending(client, site)}"),
     "views": lambda client, site: client.get(f"{_url(site, 'Dashboard')}/views"),
     "not found": lambda client, _: client.get("datasources/nowhere/connections"),
     "no such page": lambda client, _: client.get("datasources", pageNumber=99),
@@ -137,6 +156,16 @@ def test_an_answer_is_known_to_tableaus_schema(client: BareClient, filled: Site,
     assert response.headers["Content-Type"].startswith("application/xml")
     assert b'xmlns="http://tableau.com/api"' in response.content
     parse_response(response.content)
+
+
+def test_a_list_of_jobs_says_what_the_schema_has_for_it(client: BareClient, filled: Site) -> None:
+    listed = parse_response(_jobs(client, filled).content).background_jobs
+    assert listed is not None
+    statuses = [job.status.value if job.status else None for job in listed.background_job]
+    assert statuses == ["Pending", "InProgress", "Cancelled"]
+    assert {(job.job_type, job.title, job.priority) for job in listed.background_job} == {
+        ("refresh_extracts", "Orders", 50)
+    }
 
 
 def test_a_throttled_answer_is_known_to_tableaus_schema(client: BareClient, filled: Site) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from email.utils import parsedate_to_datetime
+
 import pytest
 
-from sandbox.tableau import Site, TableauState, postgres_connection, snowflake_connection
+from sandbox.tableau import Site, TableauState, postgres_connection, published_link, snowflake_connection
 from tests.sandbox.bare_client import BareClient, error_code
 
 
@@ -155,6 +157,38 @@ def test_users_are_listed_for_administrators_alone(client: BareClient, site: Sit
     assert (first["name"], first["siteRole"]) == ("Ann", "Creator")
     client.sign_in({"name": "Ann", "password": "pw"})
     assert client.get("users").status_code == 403
+
+
+def test_every_answer_has_the_date_of_the_sandbox(client: BareClient, state: TableauState) -> None:
+    state.clock.advance(minutes=60 * 24 * 40)
+    for response in (client.get("flows"), client.get("nonsense"), client.send("GET", "/_sandbox/clock")):
+        said = parsedate_to_datetime(response.headers["Date"])
+        assert abs((state.clock.now() - said).total_seconds()) < 5
+
+
+def test_sizes_can_be_filtered_by_and_sources_show_theirs_among_all_fields(client: BareClient, site: Site) -> None:
+    small, big = site.add_datasource("Small"), site.add_datasource("Big")
+    big.size = 300
+    assert _names(client, filter="size:gte:2") == ["Big"]
+    assert "size" not in client.get_json("datasources")["datasources"]["datasource"][0]
+    shown = client.get_json("datasources", fields="_all_")["datasources"]["datasource"]
+    assert [item["size"] for item in shown] == [small.size, 300]
+
+
+def test_workbooks_that_link_to_a_published_source_are_counted_once(client: BareClient, site: Site) -> None:
+    orders, lonely = site.add_datasource("Orders"), site.add_datasource("Lonely")
+    linked = site.add_workbook(connections=[published_link(orders), published_link(orders), snowflake_connection()])
+    site.add_workbook(connections=[published_link(orders)])
+    site.add_flow(connections=[published_link(orders)])
+    site.add_workbook(connections=[published_link(), snowflake_connection()])
+
+    def counts() -> dict[str, int]:
+        shown = client.get_json("datasources", fields="_all_")["datasources"]["datasource"]
+        return {item["name"]: item["connectedWorkbooksCount"] for item in shown}
+
+    assert counts() == {orders.name: 2, lonely.name: 0}
+    site.remove(linked)
+    assert counts() == {orders.name: 1, lonely.name: 0}
 
 
 def test_all_fields_name_the_owner_and_the_server(client: BareClient, site: Site) -> None:
