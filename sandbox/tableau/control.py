@@ -10,22 +10,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qsl
 
 from sandbox.snowflake_accounts import SnowflakeAccounts
+from sandbox.tableau import control_content
 from sandbox.tableau.answers import JSON_TYPE, Answer
 from sandbox.tableau.clock import iso
-from sandbox.tableau.content import Content, JobOutcome
+from sandbox.tableau.control_content import Refused, Said, show_content, show_job
 from sandbox.tableau.faults import fault_from_json
 
 if TYPE_CHECKING:
     from sandbox.tableau.server import TableauServer
 
 PREFIX = "/_sandbox/"
-Said = dict[str, Any]
-
-
-class _Refused(Exception):
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 def answer(server: TableauServer, method: str, url: SplitResult, body: bytes, client: str) -> Answer:
@@ -39,7 +33,7 @@ def answer(server: TableauServer, method: str, url: SplitResult, body: bytes, cl
     try:
         said = json.loads(body) if body.strip() else dict(parse_qsl(url.query))
         return _json(handler(server, said))
-    except _Refused as refused:
+    except Refused as refused:
         return _json({"error": str(refused)}, refused.status)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         return _json({"error": f"{type(error).__name__}: {error}"}, 400)
@@ -57,53 +51,18 @@ def _get_state(server: TableauServer, said: Said) -> Any:  # noqa: ARG001 - a ha
             "now": iso(state.clock.now()),
             "sessions": len(state.sessions),
             "sessions_started": state.sessions.started,
-            "jobs": [
-                {"id": job.id, "content_id": job.content.id, "finish_code": job.finish_code, "notes": job.notes}
-                for job in state.jobs.values()
-            ],
+            "jobs": [show_job(job) for job in state.jobs.values()],
             "sites": [
                 {
                     "id": site.id,
                     "content_url": site.content_url,
                     "users": [dataclasses.asdict(user) for user in site.users],
                     "projects": [dataclasses.asdict(project) for project in site.projects],
-                    "contents": [_content(content) for content in site.contents],
+                    "contents": [show_content(content) for content in site.contents],
                 }
                 for site in state.sites
             ],
         }
-
-
-def _content(content: Content) -> Said:
-    return {
-        "content_type": content.content_type.value,
-        "id": content.id,
-        "name": content.name,
-        "project": content.project.name,
-        "owner": content.owner.name,
-        "tags": content.tags,
-        "type": content.type,
-        "has_extracts": content.has_extracts,
-        "updated_at": iso(content.updated_at),
-        "connections": [
-            {
-                "id": each.id,
-                "type": each.type,
-                "server_address": each.server_address,
-                "server_port": each.server_port,
-                "username": each.username,
-                "embedded": each.embedded,
-                "password": each.password,
-                "auth": each.auth.value,
-                "authentication_type": each.authentication_type,
-                "disturbed": each.disturbed,
-                "writes": len(each.writes),
-                "target_of": each.target_of,
-                "why": each.why,
-            }
-            for each in content.connections
-        ],
-    }
 
 
 def _get_targets(server: TableauServer, said: Said) -> Any:  # noqa: ARG001 - a handler like the others
@@ -164,28 +123,9 @@ def _set_latency(server: TableauServer, said: Said) -> Any:
     return dataclasses.asdict(server.state.latency)
 
 
-def _set_job(server: TableauServer, said: Said) -> Any:
-    outcome = said.get("outcome")
-    for site in server.state.sites:
-        for content in site.contents:
-            if content.id == said["content_id"]:
-                content.job_outcome = JobOutcome(outcome) if outcome else None
-                return {"content_id": content.id, "outcome": outcome}
-    raise _Refused(404, "no such content")
-
-
-def _republish(server: TableauServer, said: Said) -> Any:
-    for site in server.state.sites:
-        for content in site.contents:
-            if content.id == said["content_id"]:
-                site.republish(content, said["password"], user=said.get("user"))
-                return _content(content)
-    raise _Refused(404, "no such content")
-
-
 def _accounts(server: TableauServer) -> SnowflakeAccounts:
     if not isinstance(server.state.snowflake, SnowflakeAccounts):
-        raise _Refused(409, "the Snowflake truth is kept elsewhere")
+        raise Refused(409, "the Snowflake truth is kept elsewhere")
     return server.state.snowflake
 
 
@@ -210,8 +150,10 @@ HANDLERS: dict[tuple[str, str], Callable[[TableauServer, Said], Any]] = {
     ("POST", "clock"): _advance_clock,
     ("POST", "sessions/end"): _end_sessions,
     ("POST", "latency"): _set_latency,
-    ("POST", "jobs"): _set_job,
-    ("POST", "republish"): _republish,
+    ("POST", "jobs"): control_content.set_job,
+    ("POST", "republish"): control_content.republish,
+    ("POST", "edit"): control_content.edit,
+    ("POST", "publish"): control_content.publish,
     ("GET", "accounts"): _get_accounts,
     ("POST", "accounts"): _set_accounts,
 }

@@ -202,9 +202,26 @@ class Site:
         """Delete content, as a person would between our listing and our update."""
         self.contents.remove(content)
 
-    def republish(self, content: Content, password: str, *, user: str | None = None) -> None:
-        """Publish again from a desktop: every password connection holds what the author typed there."""
+    def edit_by_hand(
+        self, content: Content, connection: Connection, *, password: str | None = None, username: str | None = None
+    ) -> None:
+        """Change what is embedded, as a person does in Tableau's own pages; None leaves it as it is."""
+        if connection.auth is not Auth.USERNAME_PASSWORD:
+            raise ValueError(f"a connection that signs in by {connection.auth} has no password to change")
+        if password is not None:
+            connection.embedded, connection.password = True, password
+        if username is not None:
+            connection.username = username
+        content.updated_at = self.clock.now()
+
+    def republish(self, content: Content, password: str, *, user: str | None = None, new_ids: bool = False) -> None:
+        """Publish again from a desktop: every password connection holds what the author typed there.
+
+        With `new_ids` every connection of it gets a new LUID, as publishing again may do.
+        """
         for connection in content.connections:
+            if new_ids:
+                connection.id = self.luid()
             if connection.auth is Auth.USERNAME_PASSWORD and connection.embedded:
                 connection.password = password
                 connection.username = user or connection.username

@@ -98,6 +98,67 @@ def test_it_tells_jobs_how_to_end_and_republishes(control: Control, orders: Cont
     assert control("POST", "jobs", {"content_id": "nowhere", "outcome": "fails"}) == 404
 
 
+def test_it_puts_jobs_into_the_queue(
+    control: Control, client: BareClient, orders: Content, state: TableauState
+) -> None:
+    waiting = control("POST", "jobs", {"content_id": orders.id, "queue": "pending", "queue_seconds": 60})["job"]
+    running = control("POST", "jobs", {"content_id": orders.id, "queue": "in_progress"})["job"]
+    assert [waiting["status"], running["status"]] == ["Pending", "InProgress"]
+    listed = client.get_json("jobs")["backgroundJobs"]["backgroundJob"]
+    assert {job["id"]: job["status"] for job in listed} == {waiting["id"]: "Pending", running["id"]: "InProgress"}
+    control("POST", "clock", {"seconds": 60})
+    client.get("jobs")
+    assert [job["status"] for job in control("GET", "state")["jobs"]] == ["InProgress", "Success"]
+    assert control("POST", "jobs", {"content_id": orders.id, "queue": "nonsense"}) == 400
+    orders.has_extracts = False
+    assert control("POST", "jobs", {"content_id": orders.id, "queue": "pending"}) == 400
+
+
+def test_putting_a_job_into_the_queue_leaves_its_outcome_alone(control: Control, orders: Content) -> None:
+    control("POST", "jobs", {"content_id": orders.id, "outcome": "fails"})
+    control("POST", "jobs", {"content_id": orders.id, "queue": "pending"})
+    assert orders.job_outcome == "fails"
+    both = control("POST", "jobs", {"content_id": orders.id, "queue": "pending", "outcome": "cancelled"})
+    assert (both["outcome"], orders.job_outcome) == ("cancelled", "cancelled")
+
+
+def test_it_edits_by_hand(control: Control, orders: Content) -> None:
+    (connection,) = orders.connections
+    shown = control("POST", "edit", {"connection_id": connection.id, "password": "typed", "user": "ANN"})
+    assert (shown["connections"][0]["password"], shown["connections"][0]["username"]) == ("typed", "ANN")
+    assert control("POST", "edit", {"connection_id": connection.id, "password": "again"})["id"] == orders.id
+    assert (connection.username, connection.password) == ("ANN", "again")
+    assert control("POST", "edit", {"connection_id": "nowhere", "password": "x"}) == 404
+
+
+def test_it_republishes_with_new_ids(control: Control, orders: Content) -> None:
+    old = orders.connections[0].id
+    shown = control("POST", "republish", {"content_id": orders.id, "password": "typed", "new_ids": True})
+    assert shown["connections"][0]["id"] == orders.connections[0].id != old
+
+
+def test_it_publishes_new_content(control: Control, client: BareClient, orders: Content, site: Site) -> None:
+    source = {
+        "name": "New source",
+        "project": "Sales",
+        "owner": "Ann",
+        "has_extracts": True,
+        "size": 12,
+        "connections": [{"user": "ETL_USER", "password": "old-secret", "target_of": "etl"}],
+    }
+    made = control("POST", "publish", source)
+    assert (made["content_type"], made["size"], made["connections"][0]["target_of"]) == ("datasource", 12, "etl")
+    workbook = {"content_type": "workbook", "name": "New book", "connections": [{"published": made["id"]}]}
+    control("POST", "publish", workbook)
+    assert site.content("New book").connections[0].published is site.content(made["id"])
+    shown = client.get_json("datasources", filter="name:eq:New source")["datasources"]["datasource"]
+    assert [item["id"] for item in shown] == [made["id"]]
+    assert shown[0]["createdAt"] > client.get_json(f"datasources/{orders.id}")["datasource"]["createdAt"]
+    assert control("POST", "publish", {"content_type": "flow", "name": "x"}) == 400
+    assert control("POST", "publish", {"name": "x", "nonsense": 1}) == 400
+    assert control("POST", "publish", {"name": "x", "site": "nowhere"}) == 404
+
+
 def test_it_is_not_counted_and_not_delayed(control: Control, server: TableauServer, state: TableauState) -> None:
     state.latency.read_seconds, state.latency.rate_limit = 5, 0
     control("GET", "state")

@@ -166,3 +166,31 @@ def test_republishing_brings_back_what_the_author_typed(client: BareClient, site
     site.republish(orders, password="authors-own")
     assert _held(orders.connections[0]) == ("SVC", "authors-own", True)
     assert orders.updated_at > moment
+
+
+def test_republishing_may_give_the_connections_new_ids(client: BareClient, site: Site, orders: Content) -> None:
+    old = [each.id for each in orders.connections]
+    site.republish(orders, password="authors-own", new_ids=True)
+    new = [each.id for each in orders.connections]
+    assert len({*old, *new}) == 2 * len(old)
+    gone = client.put(f"datasources/{orders.id}/connections/{old[0]}", EMBED)
+    assert (gone.status_code, error_code(gone)) == (404, "404026")
+    assert client.put(_path(orders, orders.connections[0]), EMBED).ok
+
+
+def test_a_person_changes_one_password_by_hand(site: Site, orders: Content) -> None:
+    moment, connection = orders.updated_at, orders.connections[0]
+    neighbours = [_held(each) for each in orders.connections[1:]]
+    site.edit_by_hand(orders, connection, password="typed", username="TYPED_USER")
+    assert _held(connection) == ("TYPED_USER", "typed", True)
+    assert connection.writes == []
+    assert orders.updated_at > moment
+    assert [_held(each) for each in orders.connections[1:]] == neighbours
+    site.edit_by_hand(orders, connection, password="typed-again")
+    assert _held(connection) == ("TYPED_USER", "typed-again", True)
+
+
+def test_an_oauth_connection_has_no_password_to_change_by_hand(site: Site) -> None:
+    content = site.add_datasource(connections=[oauth_connection()])
+    with pytest.raises(ValueError, match="no password to change"):
+        site.edit_by_hand(content, content.connections[0], password="typed")
