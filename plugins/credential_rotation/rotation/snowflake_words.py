@@ -58,7 +58,8 @@ _MESSAGES = {
     Refusal.TOKEN_EXPIRED: r"programmatic access token (?:is|has) expired",
     Refusal.TOKEN_INVALID: r"programmatic access token is (?:invalid|disabled)|\bpat_invalid\b",
     Refusal.ROLE_NOT_GRANTED: r"specified in the connect string (?:is not granted|does not exist or not authorized)",
-    Refusal.MFA_REQUIRED: r"\b(?:mfa|multi-factor) authentication is required",
+    # "failed": the driver waited for a person to confirm on a phone.
+    Refusal.MFA_REQUIRED: r"\b(?:mfa|multi-factor) authentication (?:is required|failed)",
     Refusal.KEY_PAIR_INVALID: r"\bjwt token is invalid",
     Refusal.WRONG_PASSWORD: r"incorrect username or password was specified",
 }

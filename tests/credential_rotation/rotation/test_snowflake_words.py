@@ -75,6 +75,7 @@ def test_the_words_tell(code: str, words: str, refusal: Refusal, quoted: str) ->
         ('{"code":"390102","message":"something"}', Refusal.LOCKED),
         ("errno=394303", Refusal.KEY_PAIR_INVALID),
         ("error 250001, code 390101", Refusal.USER_DISABLED),
+        ("250001 (08001): Failed to connect to DB. MFA authentication failed: a:443. Timeout", Refusal.MFA_REQUIRED),
     ],
 )
 def test_where_the_words_are_unknown_the_code_tells(text: str, refusal: Refusal) -> None:
