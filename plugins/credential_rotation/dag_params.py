@@ -51,21 +51,32 @@ def rotation_params() -> dict[str, Param]:
             "Validate on", _PROOF, "LUID of the content or connection that is updated first. Empty: one is chosen."
         ),
         "canary_proof": _choice(
-            "saved",
+            "connects",
             "Proof of the first",
             _PROOF,
-            "What the first of each credential must show: `saved` reads it back (`connects`: not available yet).",
+            "What the first of each credential must show. `connects`: Tableau gets at data with the new token, by a "
+            "refresh, a query or a view; where it offers none, Airflow signs in to Snowflake with it. `saved`: it is "
+            "there when read back.",
         ),
         "proof": _choice(
             "saved",
             "Proof of the others",
             _PROOF,
-            "What each other must show: `saved` reads it back (`connects`: not available yet).",
+            "What each of the others must show. `connects` refreshes every extract and asks every live source for "
+            "data.",
         ),
         "require_approval": _switch(
             "Ask a person", _PROOF, "After the first of each credential, wait until a person approves the rest."
         ),
         "force": _switch("Update all again", _PROOF, "Update also what is known to hold the current token."),
+        "roll_back": _switch(
+            "Roll back",
+            _PROOF,
+            "Put the secret before this one back (`previous_password`) into every connection that a run updated.",
+        ),
+        "roll_back_run": _text(
+            "Run to roll back", _PROOF, "The run id of that run. Empty: the latest that updated anything."
+        ),
         "embed_where_prompting": _switch(
             "Also where people are asked",
             _PROOF,

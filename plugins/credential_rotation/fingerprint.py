@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 import base64
-import os
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass, field
 
-from cryptography.exceptions import InvalidKey
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+from airflow.sdk import Variable
 
+from credential_rotation.secrecy import hide_in_logs
 
-def fingerprint(secret: str) -> str:
-    """A text by which the secret can be recognised and from which it can't be found: salted, and slow to try out."""
-    salt = os.urandom(16)
-    return f"{base64.b64encode(salt).decode()}.{base64.b64encode(_scrypt(salt).derive(secret.encode())).decode()}"
-
-
-def is_of(text: str, secret: str) -> bool:
-    """Whether a fingerprint is that of the secret."""
-    salt, _, key = text.partition(".")
-    try:
-        _scrypt(base64.b64decode(salt)).verify(secret.encode(), base64.b64decode(key))
-    except InvalidKey:
-        return False
-    return True
+# "secret" in the name makes Airflow's UI and logs mask the value.
+_VARIABLE = "credential_rotation_fingerprint_secret"
+_KEY_BYTES = 32
 
 
-def _scrypt(salt: bytes) -> Scrypt:
-    return Scrypt(salt=salt, length=32, n=2**14, r=8, p=1)
+@dataclass(frozen=True)
+class Fingerprints:
+    """Makes fingerprints: texts by which a secret is recognised, and that tell nothing to who has not the key."""
+
+    key: bytes = field(repr=False)
+
+    def of(self, secret: str) -> str:
+        """The fingerprint of a secret, the same each time."""
+        return hmac.new(self.key, secret.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def fingerprints() -> Fingerprints:
+    """Fingerprints under this Airflow's own key, which is made when it is first needed.
+
+    It is kept in an Airflow Variable, which Airflow encrypts. Without that, no fingerprint is known any more: then
+    every connection is updated again.
+    """
+    text: str | None = Variable.get(_VARIABLE, default=None)
+    if not text:
+        Variable.set(
+            _VARIABLE,
+            base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode(),
+            description="The key of the fingerprints by which tokens are recognised. Deleted, all is updated again.",
+        )
+        # As others see it, for somebody else may have made one at the same time.
+        text = str(Variable.get(_VARIABLE))
+    hide_in_logs(text)
+    return Fingerprints(text.encode())

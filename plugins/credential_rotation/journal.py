@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from credential_rotation.failure_marks import FailureMarks
-from credential_rotation.rotation.outcomes import GREEN, Outcome
+from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.run_folder import RunFolder
 
@@ -48,7 +48,7 @@ class Journal:
         Those that failed for good are among them: a person who clears the task has changed something, perhaps.
         """
         latest = [self._records.get(target.key, target) for target in self._targets]
-        return [record for record in latest if record.outcome not in GREEN]
+        return [record for record in latest if not record.is_well]
 
     def records(self) -> list[ConnectionRecord]:
         """The outcomes so far."""
@@ -62,11 +62,13 @@ class Journal:
         with self._lock:
             before, failed = self._records.get(record.key), record.outcome is Outcome.FAILED
             self._records[record.key] = record
-            if failed:
+            # Of a single connection, each step counts: a killed task is to go on where it was.
+            at_once = failed or len(self._targets) == 1
+            if at_once:
                 self._save()
             if self._marks:
                 self._marks.update(before, record)
-            if not failed and time.monotonic() - self._saved_at >= _SECONDS_BETWEEN_SAVES:
+            if not at_once and time.monotonic() - self._saved_at >= _SECONDS_BETWEEN_SAVES:
                 self._save()
 
     def close(self) -> None:
@@ -104,7 +106,7 @@ def _place(plan_id: str) -> str:
 
 
 def _lateness(record: ConnectionRecord) -> tuple[int, bool]:
-    return record.attempts, record.outcome in GREEN
+    return record.attempts, record.is_well
 
 
 def _read(folder: RunFolder, name: str) -> tuple[list[str], list[ConnectionRecord]]:

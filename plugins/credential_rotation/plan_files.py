@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
-from credential_rotation.fingerprint import fingerprint, is_of
+from credential_rotation.fingerprint import Fingerprints
 from credential_rotation.rotation.credentials import SnowflakeCredential, UnusableCredential
+from credential_rotation.rotation.ledger import Secrets
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.run_folder import FilesNotShared, RunFolder
 
@@ -18,7 +19,8 @@ _PLAN = "work/plan.json"
 class Plan:
     """What ``filter_connections`` decided.
 
-    ``content`` counts the items that were looked at; ``problems`` make the run red though all targets be updated.
+    ``content`` counts the items that were looked at; ``problems`` make the run red though all targets be updated;
+    ``sites`` are the keys of the sites that the Tableau connections lead to.
     """
 
     plan_id: str
@@ -26,16 +28,33 @@ class Plan:
     notes: tuple[str, ...]
     problems: tuple[str, ...]
     records: tuple[ConnectionRecord, ...]
+    sites: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def targets(self) -> list[ConnectionRecord]:
         """The connections that some credential claims."""
         return [record for record in self.records if record.is_target]
 
+    @property
+    def to_update(self) -> list[ConnectionRecord]:
+        """The targets that are not known to be as they should be."""
+        return [target for target in self.targets if target.outcome is None]
 
-def write_plan(folder: RunFolder, plan: Plan, credentials: Iterable[SnowflakeCredential]) -> None:
+
+@dataclass(frozen=True)
+class PlannedCredential:
+    """The user of a credential, and the fingerprints of its secrets, when the plan was made."""
+
+    login: str
+    secrets: Secrets
+
+
+def write_plan(
+    folder: RunFolder, plan: Plan, credentials: Iterable[SnowflakeCredential], fingerprints: Fingerprints
+) -> None:
     """Write a plan, which from now on is the run's."""
-    folder.write(_tokens(plan.plan_id), {each.conn_id: fingerprint(each.token) for each in credentials})
+    planned = {each.conn_id: PlannedCredential(each.login, secrets_of(each, fingerprints)) for each in credentials}
+    folder.write(_credentials(plan.plan_id), {conn_id: asdict(each) for conn_id, each in planned.items()})
     folder.write(
         _PLAN,
         {
@@ -44,8 +63,15 @@ def write_plan(folder: RunFolder, plan: Plan, credentials: Iterable[SnowflakeCre
             "notes": plan.notes,
             "problems": plan.problems,
             "records": [record.as_dict() for record in plan.records],
+            "sites": plan.sites,
         },
     )
+
+
+def secrets_of(credential: SnowflakeCredential, fingerprints: Fingerprints) -> Secrets:
+    """The fingerprints of a credential's secrets."""
+    previous = fingerprints.of(credential.previous) if credential.previous else None
+    return Secrets(fingerprints.of(credential.token), previous)
 
 
 def drop_plan(folder: RunFolder) -> None:
@@ -59,7 +85,8 @@ def find_plan(folder: RunFolder) -> Plan | None:
     if values is None:
         return None
     records = tuple(ConnectionRecord.from_dict(each) for each in values["records"])
-    return Plan(values["plan_id"], values["content"], tuple(values["notes"]), tuple(values["problems"]), records)
+    notes, problems = tuple(values["notes"]), tuple(values["problems"])
+    return Plan(values["plan_id"], values["content"], notes, problems, records, values["sites"])
 
 
 def read_plan(folder: RunFolder) -> Plan:
@@ -73,15 +100,23 @@ def read_plan(folder: RunFolder) -> Plan:
     return plan
 
 
-def check_token(folder: RunFolder, plan_id: str, credential: SnowflakeCredential) -> None:
+def read_secrets(folder: RunFolder, plan_id: str) -> dict[str, PlannedCredential]:
+    """The credentials of a plan, by the id of their Airflow connection."""
+    return {
+        conn_id: PlannedCredential(values["login"], Secrets(**values["secrets"]))
+        for conn_id, values in (folder.read(_credentials(plan_id)) or {}).items()
+    }
+
+
+def check_token(folder: RunFolder, plan_id: str, credential: SnowflakeCredential, fingerprints: Fingerprints) -> None:
     """Make sure that a credential's token is still the one that the plan is for, and that its canary proved.
 
     :raises UnusableCredential: when it was changed meanwhile
     """
-    known = (folder.read(_tokens(plan_id)) or {}).get(credential.conn_id)
+    known = read_secrets(folder, plan_id).get(credential.conn_id)
     if known is None:
         raise FilesNotShared(f"What the plan says of '{credential.conn_id}'")
-    if not is_of(known, credential.token):
+    if known.secrets.token != fingerprints.of(credential.token):
         raise UnusableCredential(
             f"Airflow connection '{credential.conn_id}': the token was changed after this run had validated it. Start "
             "a new run, or clear filter_connections and what follows."
@@ -107,7 +142,7 @@ def read_batch(folder: RunFolder, plan_id: str, batch: str) -> list[ConnectionRe
     return [ConnectionRecord.from_dict(each) for each in values]
 
 
-def _tokens(plan_id: str) -> str:
+def _credentials(plan_id: str) -> str:
     return f"work/{plan_id}/credentials.json"
 
 

@@ -7,8 +7,10 @@ from datetime import timedelta
 
 from airflow.sdk import Context, RetryDecision, RetryPolicy
 
+from credential_rotation.hooks.snowflake import SnowflakeDriverMissing
 from credential_rotation.rotation.credentials import UnusableCredential
 from credential_rotation.rotation.selection import SelectionError
+from credential_rotation.rotation.snowflake_words import SnowflakeUnreachable
 from credential_rotation.rotation.wrong_input import UnusableParams
 from credential_rotation.tableau.errors import SessionEnded, TableauError, TableauUnwell, Throttled
 
@@ -37,7 +39,7 @@ class ConnectionsUnfinished(Exception):
         self.retry_after = retry_after
 
 
-_PERMANENT = (ConnectionsFailed, RunIsRed, UnusableParams, UnusableCredential, SelectionError)
+_PERMANENT = (ConnectionsFailed, RunIsRed, SnowflakeDriverMissing, UnusableParams, UnusableCredential, SelectionError)
 
 
 class RotationRetryPolicy(RetryPolicy):
@@ -62,7 +64,7 @@ class RotationRetryPolicy(RetryPolicy):
         if isinstance(exception, Throttled | ConnectionsUnfinished) and exception.retry_after is not None:
             told = min(exception.retry_after, _LONGEST_WAIT)
             return RetryDecision.retry(timedelta(seconds=told + random.uniform(0, 10)), reason)
-        if isinstance(exception, TableauUnwell | SessionEnded | ConnectionsUnfinished):
+        if isinstance(exception, TableauUnwell | SessionEnded | ConnectionsUnfinished | SnowflakeUnreachable):
             longest = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** (try_number - 1))
             return RetryDecision.retry(timedelta(seconds=random.uniform(longest / 2, longest)), reason)
         return RetryDecision.default()

@@ -6,44 +6,38 @@ The steps themselves are in :mod:`credential_rotation.rotation` and know nothing
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import get_current_context
-from airflow.sdk.exceptions import AirflowSkipException
 
 from credential_rotation.failure_marks import FailureMarks
-from credential_rotation.journal import Journal, read_journals
+from credential_rotation.journal import read_journals
 from credential_rotation.plan_files import (
-    Plan,
-    check_token,
-    drop_plan,
     find_plan,
     read_batch,
     read_plan,
     write_batch,
     write_plan,
 )
-from credential_rotation.retry_policy import ConnectionsFailed, ConnectionsUnfinished, RunIsRed
+from credential_rotation.planning import make_plan
+from credential_rotation.retry_policy import ConnectionsFailed, RunIsRed
 from credential_rotation.rotation.approval_question import question
 from credential_rotation.rotation.batches import label_of, split
-from credential_rotation.rotation.canary import choose_canaries
-from credential_rotation.rotation.credentials import SnowflakeCredential, UnusableCredential
 from credential_rotation.rotation.inventory import take_inventory
-from credential_rotation.rotation.outcomes import GREEN, VALIDATED, Outcome
+from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.report import Report, settle
-from credential_rotation.rotation.selection import SiteInventory, select
-from credential_rotation.rotation.update import BatchResult, update_batch
+from credential_rotation.rotation.selection import SiteInventory
 from credential_rotation.rotation.wrong_input import UnusableParams
 from credential_rotation.run_folder import FilesNotShared
-from credential_rotation.site_files import read_inventory, write_inventory
-from credential_rotation.tableau.errors import TableauError, UnusableSetting
+from credential_rotation.site_files import write_inventory
+from credential_rotation.tableau.errors import UnusableSetting
 from credential_rotation.tableau.tableau_site import TableauSite
-from credential_rotation.task_context import ThisTask, check_connections, credential
+from credential_rotation.task_context import ThisTask, check_connections
+from credential_rotation.updating import update_targets
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +47,7 @@ ANSWER = "work/answer.json"
 def check_params() -> list[str]:
     """Refuse wrong input before anything is asked of Tableau; the Tableau connections to discover."""
     task = ThisTask()
-    drop_plan(task.folder)
+    task.forget_plan()
     with task.telling_problems():
         task.check_folder()
         check_connections(task.params)
@@ -63,7 +57,7 @@ def check_params() -> list[str]:
 def discover(tableau_conn_id: str) -> dict[str, Any]:
     """Read every connection of a site, and leave the inventory in a file."""
     task = ThisTask()
-    drop_plan(task.folder)
+    task.forget_plan()
     sites = len(task.params.tableau_conn_ids)
     in_flight = max(1, task.settings.requests_in_flight // sites)
     with task.telling_problems(), task.tableau(tableau_conn_id, in_flight=in_flight, sharers=sites) as hook:
@@ -74,20 +68,23 @@ def discover(tableau_conn_id: str) -> dict[str, Any]:
             owners_must_have_names=bool(task.params.owners),
             tolerate_broken_items=task.is_last_try,
         )
-        site = SiteInventory(tableau_conn_id, hook.settings.site, inventory)
+        site = SiteInventory(tableau_conn_id, hook.settings.site, inventory, hook.settings.site_key)
     return write_inventory(task.folder, site)
 
 
 def filter_connections() -> list[dict[str, Any]]:
     """Decide on every connection, and leave the plan in a file; for each credential with targets its canary."""
     task = ThisTask()
-    drop_plan(task.folder)
+    task.forget_plan()
     # What a person said of an earlier plan, before somebody cleared it, is not said of this one.
     task.folder.remove(ANSWER)
     with task.telling_problems():
-        credentials = [credential(conn_id) for conn_id in task.params.snowflake_conn_ids]
-        plan, canaries = _plan(task, credentials)
-    write_plan(task.folder, plan, credentials)
+        task.ledgers.learn_from_open_runs()
+        credentials = [task.credential(conn_id) for conn_id in task.params.snowflake_conn_ids]
+        plan, canaries = make_plan(task, credentials)
+    write_plan(task.folder, plan, credentials, task.fingerprints)
+    if not task.params.dry_run:
+        task.ledgers.open(task.run_id)
     for note in plan.notes:
         log.warning("%s", note)
     return [
@@ -100,32 +97,6 @@ def filter_connections() -> list[dict[str, Any]]:
     ]
 
 
-def _plan(task: ThisTask, credentials: Sequence[SnowflakeCredential]) -> tuple[Plan, dict[str, list[ConnectionRecord]]]:
-    params = task.params
-    sites = [read_inventory(task.folder, conn_id) for conn_id in params.tableau_conn_ids]
-    records = select(sites, credentials, params.filters, embed_where_prompting=params.embed_where_prompting)
-    targets = [record for record in records if record.is_target]
-    log.info("%d connections, %d of them targets.", len(records), len(targets))
-    canaries = choose_canaries(targets, params.validate_on)
-    # Only to refuse batches that are too small while nothing is written yet.
-    split(targets, params.connections_per_task)
-    if params.dry_run:
-        records = [replace(r, outcome=Outcome.PLANNED) if r.is_target else r for r in records]
-    idle = [each.conn_id for each in credentials if each.conn_id not in canaries]
-    plan = Plan(
-        # Journals of an earlier plan of this run, before somebody cleared it, must not count for this one.
-        plan_id=uuid.uuid4().hex[:12],
-        content=sum(len(site.inventory.items) for site in sites),
-        notes=(
-            *(note for site in sites for note in _notes_of(site)),
-            *(f"No connection is a target of '{conn_id}'." for conn_id in idle),
-        ),
-        problems=tuple(problem for site in sites for problem in _problems_of(site)),
-        records=tuple(records),
-    )
-    return plan, {} if params.dry_run else canaries
-
-
 def validate_one(canary: dict[str, Any]) -> dict[str, Any]:
     """Update one connection of a credential, and prove it, before any other is touched."""
     task = ThisTask()
@@ -133,7 +104,7 @@ def validate_one(canary: dict[str, Any]) -> dict[str, Any]:
         target = replace(ConnectionRecord.from_dict(values), canary=True)
         batch = write_batch(task.folder, canary["plan_id"], [target])
         # A failed canary stops its own credential; it is not to count against the others' max_failures.
-        result = _update(task, canary["plan_id"], f"canary-{batch}", [target], in_flight=1, marks=None)
+        result = update_targets(task, canary["plan_id"], f"canary-{batch}", [target], in_flight=1, marks=None)
         if Outcome.GONE not in result:
             return result
         log.info("%s was deleted meanwhile; the next one takes its place.", target.title)
@@ -163,17 +134,17 @@ def plan_updates() -> list[dict[str, Any]]:
     plan = read_plan(task.folder)
     _, records = read_journals(task.folder, plan.plan_id)
     latest = {record.key: record for record in records}
-    passed = {record.snowflake_conn_id for record in records if record.canary and record.outcome in VALIDATED}
+    passed = {record.snowflake_conn_id for record in records if record.canary and record.is_validated}
     # With what is known of each, for somebody may have cleared tasks: what is done is not done again.
-    left = [latest.get(target.key, target) for target in plan.targets if target.snowflake_conn_id in passed]
-    left = [target for target in left if target.outcome not in GREEN and not target.canary]
+    left = [latest.get(target.key, target) for target in plan.to_update if target.snowflake_conn_id in passed]
+    left = [target for target in left if not target.is_well and not target.canary]
     batches = split(left, task.params.connections_per_task)
     log.info("%d targets in %d tasks.", len(left), len(batches))
     return [
         {
             "label": batch.label,
             "plan_id": plan.plan_id,
-            "budget": task.params.budget.of(len(plan.targets)),
+            "budget": task.params.budget.of(len(plan.to_update)),
             "batch": write_batch(task.folder, plan.plan_id, batch.targets),
         }
         for batch in batches
@@ -186,7 +157,7 @@ def update_connections(batch: dict[str, Any]) -> dict[str, Any]:
     targets = read_batch(task.folder, batch["plan_id"], batch["batch"])
     marks = FailureMarks(task.folder, batch["plan_id"], task.generation)
     in_flight = task.settings.in_flight_per_task
-    return _update(
+    return update_targets(
         task, batch["plan_id"], batch["batch"], targets, in_flight=in_flight, marks=marks, budget=batch["budget"]
     )
 
@@ -201,6 +172,7 @@ def report() -> dict[str, Any]:
     # Pushed here and not only returned, since a red run's summary matters most.
     get_current_context()["ti"].xcom_push("return_value", brief)
     log.info("Run %s: %s\n%s\nReport: %s", made.run_id, made.state, made.as_table(), path)
+    task.ledgers.learn_from(task.run_id)
     if made.state != "success":
         raise RunIsRed(f"{made.verdict()} Report: {path}")
     return brief
@@ -217,83 +189,6 @@ def sign_out() -> None:
             log.info("%s: nobody signed in with it (%s)", conn_id, refused)
         else:
             log.info("%s: %s", conn_id, "signed out." if ended else "no session of this run to end.")
-
-
-def _update(
-    task: ThisTask,
-    plan_id: str,
-    batch: str,
-    targets: Sequence[ConnectionRecord],
-    *,
-    in_flight: int,
-    marks: FailureMarks | None,
-    budget: int | None = None,
-) -> dict[str, Any]:
-    """Update targets on one site."""
-    journal = Journal(task.folder, plan_id, batch, targets, marks)
-    left = journal.left()
-    if len(left) < len(targets):
-        log.info("%d of %d were done by an earlier try.", len(targets) - len(left), len(targets))
-    credentials, unusable = _credentials_of(task, plan_id, left)
-    for target in left:
-        if reason := unusable.get(str(target.snowflake_conn_id)):
-            journal.note(replace(target, outcome=Outcome.NOT_ATTEMPTED, reason=reason, retriable=False))
-    left = [target for target in left if str(target.snowflake_conn_id) in credentials]
-    site = targets[0].tableau_conn_id
-    with task.tableau(site, in_flight=in_flight, sharers=task.settings.parallel_tasks) as hook:
-        for secret in (secret for each in credentials.values() for secret in each.secrets):
-            hook.keep_secret(secret)
-        try:
-            result = update_batch(
-                TableauSite(hook),
-                left,
-                credentials,
-                in_flight=in_flight,
-                done=journal.note,
-                hold=lambda: marks.hold(budget) if marks else None,
-            )
-        except TableauError as problem:
-            if marks:
-                marks.stop(task.name, str(problem))
-            raise
-        finally:
-            journal.close()
-    if unusable:
-        raise ConnectionsFailed(" ".join(sorted(unusable.values())))
-    return _conclude(journal.records(), result)
-
-
-def _credentials_of(
-    task: ThisTask, plan_id: str, targets: Sequence[ConnectionRecord]
-) -> tuple[dict[str, SnowflakeCredential], dict[str, str]]:
-    """The credentials of these targets; and of those that can't be used any more, why."""
-    usable: dict[str, SnowflakeCredential] = {}
-    unusable: dict[str, str] = {}
-    for conn_id in {str(target.snowflake_conn_id) for target in targets}:
-        try:
-            found = credential(conn_id)
-            check_token(task.folder, plan_id, found)
-        except UnusableCredential as problem:
-            unusable[conn_id] = str(problem)
-        else:
-            usable[conn_id] = found
-    return usable, unusable
-
-
-def _conclude(records: Sequence[ConnectionRecord], result: BatchResult) -> dict[str, Any]:
-    """The task's result; or the exception that makes it fail, try again, or be skipped."""
-    for record in records:
-        level = logging.INFO if record.outcome in GREEN else logging.ERROR
-        log.log(level, "%s: %s · %s%s", record.outcome, record.title, record.username, _because(record))
-    bad = [record for record in records if record.outcome not in GREEN]
-    unfinished = [record for record in bad if record.retriable]
-    if unfinished:
-        raise ConnectionsUnfinished(_sentence(unfinished), result.retry_after)
-    if bad and all(record.outcome is Outcome.NOT_ATTEMPTED for record in records):
-        raise AirflowSkipException(_sentence(bad))
-    if bad:
-        raise ConnectionsFailed(_sentence(bad))
-    return {str(outcome): sum(r.outcome is outcome for r in records) for outcome in {r.outcome for r in records}}
 
 
 def _report(task: ThisTask) -> Report:
@@ -331,23 +226,3 @@ def _rejection(task: ThisTask) -> str | None:
         return None
     who = f"by {answer['by']}" if answer["by"] else "since nobody answered in time"
     return f"not approved ({who}, {answer['at']})"
-
-
-def _notes_of(site: SiteInventory) -> list[str]:
-    missing = site.inventory.missing_types
-    return [f"{site.tableau_conn_id}: no {kind.words}s were looked at: {why}" for kind, why in missing.items()]
-
-
-def _problems_of(site: SiteInventory) -> list[str]:
-    refused = site.inventory.refused_types
-    return [f"{site.tableau_conn_id}: no {kind.words}s were looked at: {why}" for kind, why in refused.items()]
-
-
-def _because(record: ConnectionRecord) -> str:
-    return f" ({record.reason})" if record.reason else ""
-
-
-def _sentence(records: Sequence[ConnectionRecord]) -> str:
-    first = records[0]
-    more = f" (and {len(records) - 1} more)" if len(records) > 1 else ""
-    return f"{first.title} · {first.username}: {first.reason}{more}"

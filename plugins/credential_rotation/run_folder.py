@@ -39,12 +39,14 @@ class FilesNotShared(RuntimeError):
         )
 
 
-class RunFolder:
-    """Reads and writes the files of one run, on a local disk or an object store."""
+class Folder:
+    """Reads and writes files on a local disk or an object store.
 
-    def __init__(self, dag_id: str, run_id: str, root: str) -> None:
-        # Joined as text: a run id holds characters that mean something in a URL.
-        self._root = f"{root}/{dag_id}/{run_id}"
+    :param root: its URL
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = root
 
     def read(self, name: str) -> Any:
         """What is in a JSON file; None when it is missing, or a process was killed while it wrote it."""
@@ -89,3 +91,11 @@ class RunFolder:
 
     def _path(self, name: str) -> ObjectStoragePath:
         return ObjectStoragePath(f"{self._root}/{name}")
+
+
+class RunFolder(Folder):
+    """The files of one run."""
+
+    def __init__(self, dag_id: str, run_id: str, root: str) -> None:
+        # Joined as text: a run id holds characters that mean something in a URL.
+        super().__init__(f"{root}/{dag_id}/{run_id}")

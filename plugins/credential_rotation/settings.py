@@ -22,6 +22,8 @@ class Settings:
     max_parallel_tasks: int
     requests_in_flight: int
     reports: str
+    snowflake_check: bool
+    proof_minutes: float
 
     @property
     def parallel_tasks(self) -> int:
@@ -44,6 +46,8 @@ class Settings:
             max_parallel_tasks=_number(environment, "MAX_PARALLEL_TASKS", 8, most=256),
             requests_in_flight=_number(environment, "REQUESTS_IN_FLIGHT", 16, most=1024),
             reports=_reports(environment),
+            snowflake_check=_switch(environment, "SNOWFLAKE_CHECK", "on"),
+            proof_minutes=_minutes(environment, "PROOF_MINUTES", 120.0),
         )
 
 
@@ -67,3 +71,21 @@ def _number(environment: Mapping[str, str], name: str, default: int, most: int) 
     if not text.isdecimal() or not 1 <= int(text) <= most:
         raise UnusableEnvironment(f"{_PREFIX}{name} must be a number from 1 to {most}, but is {text!r}.")
     return int(text)
+
+
+def _switch(environment: Mapping[str, str], name: str, default: str) -> bool:
+    text = environment.get(_PREFIX + name, "").strip().lower() or default
+    if text not in ("on", "off"):
+        raise UnusableEnvironment(f"{_PREFIX}{name} must be on or off, but is {text!r}.")
+    return text == "on"
+
+
+def _minutes(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(_PREFIX + name, "").strip()
+    try:
+        minutes = float(text) if text else default
+    except ValueError:
+        minutes = 0.0
+    if not 0 < minutes <= 24 * 60:
+        raise UnusableEnvironment(f"{_PREFIX}{name} must be a number of minutes, at most a day, but is {text!r}.")
+    return minutes

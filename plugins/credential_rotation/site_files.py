@@ -34,6 +34,7 @@ def read_inventory(folder: RunFolder, tableau_conn_id: str) -> SiteInventory:
     return SiteInventory(
         tableau_conn_id=values["tableau_conn_id"],
         site=values["site"],
+        site_key=values["site_key"],
         inventory=Inventory(
             items=tuple(_item(item) for item in values["inventory"]["items"]),
             missing_types={ContentType(key): why for key, why in values["inventory"]["missing_types"].items()},

@@ -12,7 +12,10 @@ from functools import cached_property
 from airflow.sdk import BaseHook, Connection, get_current_context
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from credential_rotation.fingerprint import Fingerprints, fingerprints
 from credential_rotation.hooks.tableau import TableauHook
+from credential_rotation.ledgers import Ledgers
+from credential_rotation.plan_files import drop_plan
 from credential_rotation.rotation import credentials
 from credential_rotation.rotation.credentials import SnowflakeCredential, UnusableCredential
 from credential_rotation.rotation.params import RotationParams
@@ -39,7 +42,9 @@ class ThisTask:
         self.map_index = self.instance.map_index if self.instance.map_index is not None else -1
         self.settings = Settings.from_environment()
         self.folder = RunFolder(self.instance.dag_id, self.run_id, self.settings.reports)
+        self.ledgers = Ledgers(self.settings.reports, self.instance.dag_id)
         self._traffic: Counter[str] = Counter()
+        self._started = time.time_ns()
 
     @cached_property
     def params(self) -> RotationParams:
@@ -86,6 +91,24 @@ class ThisTask:
         """Names the run among all runs of all DAGs."""
         return f"{self.instance.dag_id}/{self.run_id}"
 
+    @cached_property
+    def fingerprints(self) -> Fingerprints:
+        """By which tokens are recognised without being kept."""
+        return fingerprints()
+
+    def forget_plan(self) -> None:
+        """Forget the plan of this run, which was started again; what it did is put down first."""
+        self.ledgers.learn_from(self.run_id)
+        drop_plan(self.folder)
+
+    def credential(self, conn_id: str) -> SnowflakeCredential:
+        """A Snowflake credential as this run embeds it: in a roll-back, with the secret before the current one.
+
+        :raises UnusableCredential: when the Airflow connection does not exist or can't serve as one
+        """
+        found = credential(conn_id)
+        return found.reversed() if self.params.roll_back else found
+
     @contextmanager
     def tableau(self, conn_id: str, *, in_flight: int, sharers: int) -> Iterator[TableauHook]:
         """The hook for a Tableau site; what it asked of Tableau is left for the report, however the task ends.
@@ -94,7 +117,7 @@ class ThisTask:
 
         :param sharers: how many tasks may run at the same time, and so share ``max_requests_per_minute``
         """
-        if _airflow_connection(conn_id) is None:
+        if airflow_connection(conn_id) is None:
             raise UnusableParams(f"tableau_conn_ids: there is no Airflow connection '{conn_id}'.")
         quota = self.params.max_requests_per_minute
         hook = TableauHook(
@@ -145,9 +168,11 @@ class ThisTask:
         return dict(counts)
 
     def _leave(self, traffic: Traffic) -> None:
-        # Added up, since a task may open several hooks, one after the other.
+        # Added up, since a task may open several hooks, one after the other; by the start, since a try that waits for a
+        # proof begins again.
         self._traffic.update(traffic.as_dict())
-        self.folder.write(f"work/traffic/{self.name}-{self.instance.try_number}.json", self._traffic)
+        name = f"{self.name}-{self.instance.try_number}-{self._started}"
+        self.folder.write(f"work/traffic/{name}.json", self._traffic)
 
 
 def credential(conn_id: str) -> SnowflakeCredential:
@@ -155,7 +180,7 @@ def credential(conn_id: str) -> SnowflakeCredential:
 
     :raises UnusableCredential: when the connection does not exist or can't serve as one
     """
-    conn = _airflow_connection(conn_id)
+    conn = airflow_connection(conn_id)
     if conn is None:
         raise UnusableCredential(f"snowflake_conn_ids: there is no Airflow connection '{conn_id}'.")
     found = credentials.from_airflow_connection(conn)
@@ -172,7 +197,7 @@ def check_connections(params: RotationParams) -> None:
     problems: list[str] = []
     sites: list[TableauSettings] = []
     for conn_id in params.tableau_conn_ids:
-        conn = _airflow_connection(conn_id)
+        conn = airflow_connection(conn_id)
         try:
             if conn is None:
                 problems.append(f"tableau_conn_ids: there is no Airflow connection '{conn_id}'.")
@@ -182,7 +207,9 @@ def check_connections(params: RotationParams) -> None:
             problems.append(str(problem))
     for conn_id in params.snowflake_conn_ids:
         try:
-            credential(conn_id)
+            found = credential(conn_id)
+            if params.roll_back:
+                found.reversed()
         except UnusableCredential as problem:
             problems.append(str(problem))
     problems += _sites_at_odds(sites)
@@ -205,7 +232,8 @@ def _sites_at_odds(sites: Sequence[TableauSettings]) -> list[str]:
     return problems
 
 
-def _airflow_connection(conn_id: str) -> Connection | None:
+def airflow_connection(conn_id: str) -> Connection | None:
+    """An Airflow connection; None where there is no such one."""
     try:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:

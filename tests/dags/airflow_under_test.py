@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from typing import Any
 
 from cryptography.fernet import Fernet
 
+from sandbox import stage
 from sandbox.airflow_settings import connection_environment
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -70,6 +72,7 @@ class AirflowUnderTest:
             "AIRFLOW__CORE__FERNET_KEY": _FERNET_KEY,
             "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
             "NO_PROXY": "127.0.0.1",
+            **stage.ENVIRONMENT,
             "DO_NOT_TRACK": "1",
         }
 
@@ -107,6 +110,10 @@ class AirflowUnderTest:
             )
             os.close(theirs)
 
+    def forget_ledgers(self) -> None:
+        """Let nothing be known of any Tableau: a new one may well have the port and the LUIDs of one before."""
+        shutil.rmtree(self.home / "credential_rotation" / "ledger", ignore_errors=True)
+
     def stop(self) -> None:
         """End the process."""
         if self._process is not None:
@@ -120,16 +127,18 @@ class AirflowUnderTest:
         connections: Mapping[str, Mapping[str, object]],
         *,
         answer: str | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> Run:
         """Run the DAG, with these Airflow connections and no others.
 
+        :param environment: settings of this run alone
         :param answer: what a person says when the run asks, ``Approve`` or ``Reject``
         """
         assert self._process is not None
         assert self._process.stdin is not None
         asked = {
             "conf": conf,
-            "environment": connection_environment(connections),
+            "environment": connection_environment(connections) | dict(environment or {}),
             "answer": answer,
         }
         print(json.dumps(asked), file=self._process.stdin, flush=True)

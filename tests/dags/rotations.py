@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sandbox import stage
-from sandbox.tableau import ADMIN_PASSWORD, TABLEAU_PAT_SECRET, SandboxCredential, TableauServer
+from sandbox.tableau import ADMIN_PASSWORD, TABLEAU_PAT_SECRET, SandboxCredential, TableauServer, TableauState
 from tests.dags.airflow_under_test import AirflowUnderTest, Run
 
 Connections = dict[str, dict[str, object]]
@@ -19,18 +19,23 @@ class Rotations:
         self.airflow = airflow
         self.secrets = {"Tableau PAT": TABLEAU_PAT_SECRET, "Tableau password": ADMIN_PASSWORD}
         self.runs: list[Run] = []
+        self._latest: TableauState | None = None
 
     def __call__(
         self,
         tableau: TableauServer,
         connections: Mapping[str, Mapping[str, object]] | None = None,
         answer: str | None = None,
+        environment: Mapping[str, str] | None = None,
         **params: Any,
     ) -> Run:
         site = tableau.state.site
+        if self._latest is not tableau.state:
+            self.airflow.forget_ledgers()
+            self._latest = tableau.state
         connections = connections or stage.airflow_connections(tableau.port, site)
         conf = stage.conf(site.credentials.values(), **params)
-        run = self.airflow.run(conf, connections, answer=answer)
+        run = self.airflow.run(conf, connections, answer=answer, environment=environment)
         self.runs.append(run)
         for credential in site.credentials.values():
             self.secrets |= {f"{credential.name}, {each}": each for each in (credential.secret, credential.new_secret)}

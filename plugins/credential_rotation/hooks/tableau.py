@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from xml.etree.ElementTree import Element
 
 import requests
@@ -32,12 +34,13 @@ from credential_rotation.tableau.session_sharing import SessionSharing, SessionS
 from credential_rotation.tableau.settings import Auth, TableauSettings, from_airflow_connection
 from credential_rotation.tableau.sign_in import credentials_with_site
 from credential_rotation.tableau.traffic import Traffic
-from credential_rotation.tableau.transport import Transport
+from credential_rotation.tableau.transport import QUICK_TRIES, Transport
 from credential_rotation.tableau.versions import JWT_SIGN_IN, OLDEST, SERVER_INFO, ApiVersion
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
+_Answer = TypeVar("_Answer")
 # Hosts share no lock: two that sign in at once end each other's session, and a busy thread may meet several such ends.
 _MOST_RENEWALS = 6
 # What else can refuse a sign-in. Let through, a 404 here would be taken for an item that is gone, since any request may
@@ -161,7 +164,7 @@ class TableauHook(HttpHook):
         """
         if headers or extra_options or request_kwargs or isinstance(data, dict):
             raise TypeError("TableauHook.run takes an endpoint and an XML text; use call() for more")
-        return self.call(self.method, endpoint or "", data.encode() if data else None)
+        return self.call(self.method, (endpoint or "").lstrip("/"), data.encode() if data else None)
 
     # The signed-in user.
 
@@ -174,14 +177,46 @@ class TableauHook(HttpHook):
         :param endpoint: below ``/api/<version>/sites/<site>/``, such as ``datasources?pageSize=10``
         :raises TableauError: as described there
         """
+
+        def send(session: TableauSession) -> Element | None:
+            return self._transport.send(method, _path(session, endpoint), body=body, token=session.token)
+
+        return self._in_a_session(send)
+
+    def fetch(
+        self, method: str, endpoint: str, media: str, body: bytes | None = None, *, tries: int = QUICK_TRIES
+    ) -> bytes:
+        """Send a request whose answer is no XML; its body. Sessions are renewed as in :meth:`call`.
+
+        :param endpoint: below the site as in :meth:`call`, or from the root of the server where it begins with ``/``
+        :param media: the type of the answer, and of the body where there is one
+        :param tries: how often it is sent while Tableau is unwell
+        :raises TableauError: as described there
+        """
+
+        def send(session: TableauSession) -> bytes:
+            path = _path(session, endpoint)
+            return self._transport.fetch(method, path, media, body=body, token=session.token, tries=tries)
+
+        return self._in_a_session(send)
+
+    def redacted(self, text: str) -> str:
+        """A text of Tableau's without the secrets that it may quote."""
+        return self._redact(text)
+
+    def clock(self) -> datetime:
+        """What time it is for Tableau, as of its latest answer; the time here before there was any."""
+        return self._transport.last_date or datetime.now(UTC)
+
+    def _in_a_session(self, send: Callable[[TableauSession], _Answer]) -> _Answer:
         session = self._sharing.current()
         for _ in range(_MOST_RENEWALS):
             try:
-                return self._send_signed_in(session, method, endpoint, body)
+                return send(session)
             except SessionEnded:
                 session = self._sharing.renew(session)
         try:
-            return self._send_signed_in(session, method, endpoint, body)
+            return send(session)
         except SessionEnded:
             raise SessionKeepsEnding(self._why_sessions_keep_ending()) from None
 
@@ -215,12 +250,6 @@ class TableauHook(HttpHook):
         except TableauError as error:
             return False, str(error)
         return True, f"Signed in to site '{self.settings.site}' of {self.base_url}, REST API {session.api_version}"
-
-    def _send_signed_in(
-        self, session: TableauSession, method: str, endpoint: str, body: bytes | None
-    ) -> Element | None:
-        path = f"/api/{session.api_version}/sites/{session.site_id}/{endpoint.lstrip('/')}"
-        return self._transport.send(method, path, body=body, token=session.token)
 
     def _sign_in(self) -> TableauSession:
         version = self.settings.api_version or self._server_version()
@@ -295,6 +324,10 @@ class _SessionWithoutRedirects(requests.Session):
 
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 (the parent's signature)
         return None
+
+
+def _path(session: TableauSession, endpoint: str) -> str:
+    return endpoint if endpoint.startswith("/") else f"/api/{session.api_version}/sites/{session.site_id}/{endpoint}"
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from credential_rotation.rotation.outcomes import VALIDATED
 from credential_rotation.rotation.records import ConnectionRecord
 
 
 def question(plan: Sequence[ConnectionRecord], validated: Sequence[ConnectionRecord]) -> str:
     """What the person is shown, in Markdown: what was validated, what would follow, and what is left out."""
     done = {record.key for record in validated}
-    passed = {record.snowflake_conn_id for record in validated if record.outcome in VALIDATED}
+    passed = {record.snowflake_conn_id for record in validated if record.is_validated}
     lines = ["### Validated"]
     lines += [
         f"* {_escaped(record.title)} · {_escaped(record.username)}: {record.outcome}"

@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Sequence
 
+from credential_rotation.rotation.outcomes import Proof
+from credential_rotation.rotation.proof import ways_to_prove
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.selection import SelectionError
 from credential_rotation.tableau.content import ContentType
 
 log = logging.getLogger(__name__)
 
+# The surest proof first. A refresh that may not be possible comes after one that is.
+_PROOFS = (Proof.REFRESH_JOB, Proof.QUERY, Proof.VIEW_DATA, Proof.SNOWFLAKE_LOGIN)
 # Reading an update back shows most for these: virtual connections don't say whether a password is embedded.
-_PREFERRED = (ContentType.DATASOURCE, ContentType.WORKBOOK, ContentType.FLOW, ContentType.VIRTUAL_CONNECTION)
+_TYPES = (ContentType.DATASOURCE, ContentType.WORKBOOK, ContentType.FLOW, ContentType.VIRTUAL_CONNECTION)
+_UNKNOWN = 1 << 30
 
 _CANDIDATES = 3
+_SHOWN_BY = {
+    Proof.REFRESH_JOB: "a refresh of its extract can show that Tableau connects",
+    Proof.QUERY: "a query can show that Tableau connects",
+    Proof.VIEW_DATA: "the data of a view can show that Tableau connects",
+    Proof.SNOWFLAKE_LOGIN: "nothing that Tableau offers can show that it connects, here or at any other target",
+}
 
 
-def choose_canaries(targets: Sequence[ConnectionRecord], validate_on: str | None) -> dict[str, list[ConnectionRecord]]:
+def choose_canaries(
+    records: Sequence[ConnectionRecord], targets: Sequence[ConnectionRecord], validate_on: str | None
+) -> dict[str, list[ConnectionRecord]]:
     """For each credential that has targets, the one to validate on, and who takes its place if it is deleted meanwhile.
 
+    It is the one that can be proved best, and would hurt least if it failed: few workbooks depend on it, it is small,
+    and nothing but the credential can make its proof fail.
+
+    :param records: all connections of the sites
+    :param targets: those of them that are to be updated
     :param validate_on: LUID of a content item or connection that is to be it; for credentials without a target there,
         one is chosen as usual
     :raises SelectionError: when no target has that LUID
@@ -27,32 +46,56 @@ def choose_canaries(targets: Sequence[ConnectionRecord], validate_on: str | None
     by_credential: dict[str, list[ConnectionRecord]] = {}
     for target in targets:
         by_credential.setdefault(str(target.snowflake_conn_id), []).append(target)
-    if validate_on and not any(_is_at(target, validate_on) for target in targets):
+    if validate_on and not any(is_at(target, validate_on) for target in targets):
         raise SelectionError(
             f"validate_on: {validate_on} is the LUID of no target. A dry run lists the targets; filters and ids narrow "
             "them."
         )
+    in_item = Counter(record.content_id for record in records)
     chosen: dict[str, list[ConnectionRecord]] = {}
     taken: set[str] = set()
     for conn_id, candidates in sorted(by_credential.items()):
-        in_order = sorted(candidates, key=lambda target: _order(target, validate_on, taken))
+        in_order = sorted(candidates, key=lambda target: _order(target, validate_on, taken, in_item))
         chosen[conn_id] = in_order[:_CANDIDATES]
         first = in_order[0]
         taken.add(first.content_id)
-        why = "as validate_on asks" if validate_on and _is_at(first, validate_on) else f"of {len(candidates)} targets"
-        log.info("'%s' is validated on the %s %s (%s).", conn_id, first.content_type.words, first.title, why)
+        asked_for = validate_on and is_at(first, validate_on)
+        why = "validate_on asks for it" if asked_for else f"chosen of {len(candidates)} targets: {_why(first, in_item)}"
+        log.info("'%s' is validated on the %s %s; %s.", conn_id, first.content_type.words, first.title, why)
     return chosen
 
 
-def _is_at(target: ConnectionRecord, luid: str) -> bool:
+def is_at(target: ConnectionRecord, luid: str) -> bool:
+    """Whether a LUID is that of a connection or its item."""
     return luid.casefold() in (target.content_id.casefold(), (target.connection_id or "").casefold())
 
 
 def _order(
-    target: ConnectionRecord, validate_on: str | None, taken: Collection[str]
-) -> tuple[bool, bool, int, str, str]:
-    asked_for = bool(validate_on) and _is_at(target, str(validate_on))
+    target: ConnectionRecord, validate_on: str | None, taken: Collection[str], in_item: Counter[str]
+) -> tuple[bool, bool, int, bool, bool, int, int, int, str, str]:
+    asked_for = bool(validate_on) and is_at(target, str(validate_on))
     # Two canaries on one item would be written to at the same time (server-client-python #1305).
     shared = target.content_id in taken
-    preferred = _PREFERRED.index(target.content_type)
-    return not asked_for, shared, preferred, target.content_id, target.connection_id or ""
+    workbooks = target.connected_workbooks if target.content_type is ContentType.DATASOURCE else 1
+    return (
+        not asked_for,
+        shared,
+        _PROOFS.index(ways_to_prove(target.content)[0]),
+        target.has_extracts is None,
+        # Another connection of the item may be what makes a refresh fail.
+        in_item[target.content_id] > 1,
+        _TYPES.index(target.content_type),
+        _UNKNOWN if workbooks is None else workbooks,
+        _UNKNOWN if target.size is None else target.size,
+        target.content_id,
+        target.connection_id or "",
+    )
+
+
+def _why(target: ConnectionRecord, in_item: Counter[str]) -> str:
+    said = [_SHOWN_BY[ways_to_prove(target.content)[0]]]
+    if target.connected_workbooks is not None:
+        said.append(f"{target.connected_workbooks} workbooks depend on it")
+    if in_item[target.content_id] > 1:
+        said.append(f"it has {in_item[target.content_id]} connections")
+    return ", ".join(said)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from credential_rotation.rotation import addresses
@@ -37,6 +37,18 @@ class SnowflakeCredential:
         """What nobody may read."""
         return [self.token, *([self.previous] if self.previous else [])]
 
+    def reversed(self) -> SnowflakeCredential:
+        """The same with the previous secret as the one to embed, for a roll-back.
+
+        :raises UnusableCredential: when the previous secret is not known
+        """
+        if not self.previous:
+            raise UnusableCredential(
+                f"Airflow connection '{self.conn_id}': roll_back needs the secret before this one; give it as extra "
+                "'previous_password'."
+            )
+        return replace(self, token=self.previous, previous=self.token)
+
     def is_for_account(self, server_address: str) -> bool:
         """Whether an address in Tableau is one of this credential's account."""
         return addresses.normalized(server_address) in self.addresses
@@ -57,7 +69,8 @@ def from_airflow_connection(conn: Connection) -> SnowflakeCredential:
         raise _wrong(conn, "login is empty; it must be the Snowflake user whose token this is")
     if not token:
         raise _wrong(conn, "password is empty; it must be the programmatic access token of the Snowflake user")
-    for name, value in (("login", login), ("password", token)):
+    previous = _secret(conn, extra, "previous_password")
+    for name, value in (("login", login), ("password", token), ("extra 'previous_password'", previous or "")):
         if char := first_char_not_in_xml(value):
             raise _wrong(conn, f"{name} holds the character U+{ord(char):04X}, which can't be sent to Tableau")
     accounts = _addresses(conn, extra)
@@ -69,7 +82,7 @@ def from_airflow_connection(conn: Connection) -> SnowflakeCredential:
         token=token,
         usernames=frozenset(name.strip().casefold() for name in [login, *_texts(conn, extra, "tableau_usernames")]),
         addresses=accounts,
-        previous=_secret(conn, extra, "previous_password"),
+        previous=previous,
     )
 
 

@@ -21,9 +21,6 @@ class Outcome(StrEnum):
 # A run is green when each target ended in one of these. Content that was deleted meanwhile needs no token.
 GREEN = frozenset({Outcome.UPDATED, Outcome.UNCHANGED, Outcome.PLANNED, Outcome.GONE})
 
-# A credential is validated when its canary ended in one of these; one that was deleted proves nothing.
-VALIDATED = frozenset({Outcome.UPDATED, Outcome.UNCHANGED})
-
 
 class Exclusion(StrEnum):
     """Why a connection is no target; the first that applies, in this order."""
@@ -58,6 +55,21 @@ NO_CREDENTIAL = frozenset({Exclusion.OTHER_ACCOUNT, Exclusion.OTHER_USER})
 
 
 class Proof(StrEnum):
-    """How it was shown that an update took effect."""
+    """How it was shown that an update took effect; the first four show that the token connects."""
 
+    REFRESH_JOB = "refresh_job"
+    QUERY = "query"
+    VIEW_DATA = "view_data"
+    SNOWFLAKE_LOGIN = "snowflake_login"
     SAVED = "saved"
+    NONE = "none"
+
+
+PROOF_MEANS: dict[Proof, str] = {
+    Proof.REFRESH_JOB: "Tableau refreshed the extract with it",
+    Proof.QUERY: "Tableau queried the data source with it (one row, VizQL Data Service)",
+    Proof.VIEW_DATA: "Tableau fetched the data of a view with it",
+    Proof.SNOWFLAKE_LOGIN: "Airflow signed in to Snowflake with it, as a password; Tableau shows no more",
+    Proof.SAVED: "Tableau, asked again, shows the user and an embedded password",
+    Proof.NONE: "a connection was to be shown, and nothing could show one; it is saved",
+}

@@ -36,6 +36,8 @@ class RotationParams:
     max_failures: int | str
     connections_per_task: int | None
     max_requests_per_minute: int | None
+    roll_back: bool
+    roll_back_run: str | None
 
     @property
     def filters(self) -> Filters:
@@ -73,7 +75,7 @@ class RotationParams:
         for name in ("content_types", "tableau_conn_ids", "snowflake_conn_ids"):
             if not values[name]:
                 raise UnusableParams(f"{name} is empty; name at least one.")
-        for name in ("content_name", "validate_on"):
+        for name in ("content_name", "validate_on", "roll_back_run"):
             values[name] = (values[name] or "").strip() or None
         for name, value in values.items():
             if isinstance(value, list):
@@ -81,7 +83,8 @@ class RotationParams:
                     values[name] = _stripped(name, value)
                 _refuse_repeated(name, values[name])
         parsed = cls(**values)
-        _refuse_what_is_not_available_yet(parsed)
+        if parsed.roll_back_run and not parsed.roll_back:
+            raise UnusableParams("roll_back_run names a run, but roll_back is off.")
         _ = parsed.budget
         return parsed
 
@@ -117,13 +120,3 @@ def _refuse_repeated(name: str, values: list[str]) -> None:
     twice = sorted({str(value) for value in values if values.count(value) > 1})
     if twice:
         raise UnusableParams(f"{name} names {', '.join(twice)} twice.")
-
-
-def _refuse_what_is_not_available_yet(params: RotationParams) -> None:
-    asked_for = {
-        "canary_proof: connects": params.canary_proof == "connects",
-        "proof: connects": params.proof == "connects",
-    }
-    for name, asked in asked_for.items():
-        if asked:
-            raise UnusableParams(f"'{name}' is not available yet; use 'saved'.")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from credential_rotation.rotation.outcomes import Outcome, Proof
+from credential_rotation.rotation.outcomes import GREEN, Outcome, Proof
+from credential_rotation.rotation.proof import Proving
 from credential_rotation.tableau.content import Connection, Content, ContentType
 
 
@@ -13,8 +14,15 @@ from credential_rotation.tableau.content import Connection, Content, ContentType
 class ConnectionRecord:
     """A connection and what became of it.
 
-    ``outcome`` is None while it is a target whose turn has not come. ``attempts`` counts the updates that were sent.
-    ``retriable`` marks an outcome that another try of the task may change.
+    ``outcome`` is None while it is a target whose turn has not come, or whose proof is not there yet. ``attempts``
+    counts the updates that were sent. ``retriable`` marks an outcome that another try of the task may change.
+
+    :param new_username: the user to embed; None for the credential's login
+    :param updated_at: when the item was last changed or published, as Tableau says
+    :param touched: whether Tableau may hold something else than before
+    :param saved_at: when Tableau had saved the update, by its own clock
+    :param proving: how far its proof is, until that is there
+    :param undoing: why what was embedded before is being put back
     """
 
     tableau_conn_id: str
@@ -35,11 +43,31 @@ class ConnectionRecord:
     attempts: int = 0
     canary: bool = False
     retriable: bool = False
+    new_username: str | None = None
+    embed_password: bool | None = None
+    updated_at: str = ""
+    has_extracts: bool | None = None
+    size: int | None = None
+    connected_workbooks: int | None = None
+    touched: bool = False
+    saved_at: str | None = None
+    proving: Proving | None = None
+    undoing: str | None = None
 
     @property
     def key(self) -> str:
         """Tells this connection from all others."""
         return f"{self.tableau_conn_id}/{self.content_id}/{self.connection_id}"
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it is as the run was asked to leave it. A roll-back that nobody asked for has a reason."""
+        return self.outcome in GREEN or (self.outcome is Outcome.ROLLED_BACK and self.reason is None)
+
+    @property
+    def is_validated(self) -> bool:
+        """Whether it shows, as a canary, that the rest may follow. One that was deleted shows nothing."""
+        return self.is_well and self.outcome not in (Outcome.GONE, Outcome.PLANNED)
 
     @property
     def is_target(self) -> bool:
@@ -54,7 +82,9 @@ class ConnectionRecord:
     @property
     def content(self) -> Content:
         """The item, as far as an update needs it."""
-        return Content(self.content_type, self.content_id, self.content_name, self.project)
+        return Content(
+            self.content_type, self.content_id, self.content_name, self.project, has_extracts=self.has_extracts
+        )
 
     @property
     def connection(self) -> Connection:
@@ -72,7 +102,7 @@ class ConnectionRecord:
 
     def brief(self) -> dict[str, Any]:
         """For JSON, without what still has its default."""
-        return {name: value for name, value in asdict(self).items() if value not in _DEFAULTS}
+        return {name: value for name, value in asdict(self).items() if value != _DEFAULTS.get(name)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ConnectionRecord:
@@ -81,7 +111,10 @@ class ConnectionRecord:
         known["content_type"] = ContentType(known["content_type"])
         for name, kind in (("outcome", Outcome), ("proof", Proof)):
             known[name] = kind(known[name]) if known.get(name) else None
+        if proving := known.get("proving"):
+            ruled_out = tuple(Proof(each) for each in proving["ruled_out"])
+            known["proving"] = Proving(**(proving | {"ruled_out": ruled_out}))
         return cls(**known)
 
 
-_DEFAULTS = (None, False, 0)
+_DEFAULTS = {field.name: field.default for field in fields(ConnectionRecord)}

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from credential_rotation.rotation.outcomes import GREEN, Outcome
+from credential_rotation.rotation.one_connection import why_unfinished
+from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.records import ConnectionRecord
 
 NO_WORD = "its task ended without a word (killed?), so Tableau may hold the old or the new token; run again"
@@ -58,7 +59,7 @@ class Report:
     @property
     def not_green(self) -> list[ConnectionRecord]:
         """The targets that were not updated, and the items that could not be read."""
-        return [record for record in self.records if record.outcome not in GREEN | {Outcome.EXCLUDED}]
+        return [record for record in self.records if not record.is_well and record.outcome is not Outcome.EXCLUDED]
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -142,21 +143,36 @@ def settle(
     """
     outcomes = {record.key: record for record in done}
     started = set(attempted)
+    canaries = [record for record in outcomes.values() if record.canary]
+    passed = {record.snowflake_conn_id for record in canaries if record.is_validated}
     failed_canaries = {
-        record.snowflake_conn_id for record in outcomes.values() if record.canary and record.outcome not in GREEN
+        record.snowflake_conn_id: _why_not_the_rest(record)
+        for record in canaries
+        if record.snowflake_conn_id not in passed
     }
     settled = []
     for record in plan:
         if record.outcome is not None:
             settled.append(record)
         elif record.key in outcomes:
-            settled.append(outcomes[record.key])
+            settled.append(_settled(outcomes[record.key]))
         elif record.key in started:
             settled.append(replace(record, outcome=Outcome.FAILED, reason=NO_WORD))
         else:
-            reason = CANARY_FAILED if record.snowflake_conn_id in failed_canaries else not_reached or NOT_REACHED
+            reason = failed_canaries.get(record.snowflake_conn_id) or not_reached or NOT_REACHED
             settled.append(replace(record, outcome=Outcome.NOT_ATTEMPTED, reason=reason))
     return settled
+
+
+def _why_not_the_rest(canary: ConnectionRecord) -> str:
+    # A token that Snowflake refuses was not even tried in Tableau.
+    return canary.reason or CANARY_FAILED if canary.outcome is Outcome.NOT_ATTEMPTED else CANARY_FAILED
+
+
+def _settled(record: ConnectionRecord) -> ConnectionRecord:
+    if record.outcome is not None:
+        return record
+    return replace(record, outcome=Outcome.FAILED, reason=why_unfinished(record))
 
 
 def _row(record: ConnectionRecord) -> dict[str, Any]:

@@ -29,11 +29,12 @@ class SelectionError(ValueError):
 
 @dataclass(frozen=True)
 class SiteInventory:
-    """An inventory, and where it was taken."""
+    """An inventory, and where it was taken: ``site_key`` tells the site, however it is signed in to."""
 
     tableau_conn_id: str
     site: str
     inventory: Inventory
+    site_key: str = ""
 
 
 def select(
@@ -124,6 +125,11 @@ def _record(site: SiteInventory, item: Item, connection: Connection | None) -> C
         server_address=connection.server_address if connection else "",
         server_port=connection.server_port if connection else "",
         username=connection.username if connection else "",
+        embed_password=connection.embed_password if connection else None,
+        updated_at=content.updated_at,
+        has_extracts=content.has_extracts,
+        size=content.size,
+        connected_workbooks=content.connected_workbooks,
     )
 
 

@@ -24,6 +24,7 @@ from credential_rotation.tableau.errors import (
     TableauTooOld,
 )
 
+_VIZQL = "/vizql-data-service/"
 # Details of 400039 that no later try will change (server-client-python #703, Tableau KB 005321816).
 _NEVER_EDITABLE = ("not editable", "not allowed")
 
@@ -45,7 +46,8 @@ def refusal(status: int, body: bytes, content_type: str, what: str, redact: Call
     words = _words(body, content_type)
     # Shortened afterwards: half a secret would not be found.
     words = _Words(*(redact(word)[:1000] if word else None for word in words))
-    kind = _kind(status, words)
+    # There, it is the database that refuses: this request came with a session.
+    kind = RequestRefused if words.code == "401001" and _VIZQL in what else _kind(status, words)
     said = ": ".join(part for part in (words.summary, words.detail) if part)
     number = f"{status}, code {words.code}" if words.code else f"{status}"
     message = f"Tableau answered {number} to {what}" + (f": {said}" if said else ".")
@@ -85,8 +87,14 @@ def _words(body: bytes, content_type: str) -> _Words:
 
 
 def _json_words(body: bytes) -> _Words:
+    """The REST API wraps an error in ``error``; VizQL Data Service does not, and has names of its own."""
     try:
-        error = json.loads(body)["error"]
-        return _Words(*(str(error[key]) if error.get(key) else None for key in ("code", "summary", "detail")))
-    except (ValueError, KeyError, TypeError, AttributeError):
+        answer = json.loads(body)
+    except ValueError:
         return _Words()
+    error = answer.get("error", answer) if isinstance(answer, dict) else None
+    if not isinstance(error, dict):
+        return _Words()
+    code = error.get("code") or error.get("tab-error-code") or error.get("errorCode")
+    words = (code, error.get("summary"), error.get("detail") or error.get("message"))
+    return _Words(*(str(word) if word else None for word in words))

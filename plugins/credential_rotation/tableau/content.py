@@ -37,10 +37,12 @@ class Endpoint:
     # Without the Data Management licence, virtual connections may be refused where others would be not found.
     licensed: bool = False
     connections_are_paged: bool = False
+    # What a list leaves out unless it is asked for it: the workbooks that a data source feeds.
+    fields: str = ""
 
 
 ENDPOINTS: dict[ContentType, Endpoint] = {
-    ContentType.DATASOURCE: Endpoint("datasources", "datasource", "connection", OLDEST, optional=False),
+    ContentType.DATASOURCE: Endpoint("datasources", "datasource", "connection", OLDEST, optional=False, fields="_all_"),
     ContentType.WORKBOOK: Endpoint("workbooks", "workbook", "connection", OLDEST, optional=False),
     ContentType.FLOW: Endpoint("flows", "flow", "connection", OLDEST, optional=True),
     ContentType.VIRTUAL_CONNECTION: Endpoint(
@@ -57,7 +59,10 @@ ENDPOINTS: dict[ContentType, Endpoint] = {
 
 @dataclass(frozen=True)
 class Content:
-    """A data source, workbook, flow or virtual connection. ``owner`` is a name where Tableau gave one, else a LUID."""
+    """A data source, workbook, flow or virtual connection. ``owner`` is a name where Tableau gave one, else a LUID.
+
+    ``has_extracts``, ``size`` (MB) and ``connected_workbooks`` are None where Tableau did not say.
+    """
 
     type: ContentType
     id: str
@@ -67,6 +72,9 @@ class Content:
     owner: str = ""
     tags: tuple[str, ...] = ()
     updated_at: str = ""
+    has_extracts: bool | None = None
+    size: int | None = None
+    connected_workbooks: int | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +106,9 @@ def read_content(element: Element, content_type: ContentType) -> Content:
         owner=owner.get("name", "") if owner is not None else "",
         tags=tuple(tag.get("label", "") for tag in element.iterfind("tags/tag")),
         updated_at=element.get("updatedAt", ""),
+        has_extracts=_boolean(element.get("hasExtracts")),
+        size=_number(element.get("size")),
+        connected_workbooks=_number(element.get("connectedWorkbooksCount")),
     )
 
 
@@ -130,3 +141,7 @@ def _id(element: Element, *names: str) -> str:
 
 def _boolean(value: str | None) -> bool | None:
     return {"true": True, "1": True, "false": False, "0": False}.get(value.strip().lower()) if value else None
+
+
+def _number(value: str | None) -> int | None:
+    return int(value) if value and value.strip().isdecimal() else None

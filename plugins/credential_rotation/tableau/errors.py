@@ -114,6 +114,10 @@ class RequestRefused(TableauError):
     """Tableau answered some other 4xx."""
 
 
+class AlreadyQueued(RequestRefused):
+    """An extract refresh of this content waits or runs already."""
+
+
 class EditRefused(RequestRefused):
     """Tableau will not let this connection be edited this way, now or later."""
 

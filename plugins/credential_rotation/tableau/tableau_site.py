@@ -7,6 +7,7 @@ https://help.tableau.com/current/api/rest_api/en-us/REST/rest_api_ref.htm
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from typing import Protocol
 from xml.etree.ElementTree import Element
 
@@ -46,6 +47,9 @@ class SignedIn(Protocol):
     def call(self, method: str, endpoint: str, body: bytes | None = None) -> Element | None:
         """Send a request to an endpoint of the site, such as ``datasources?pageSize=10``."""
 
+    def clock(self) -> datetime:
+        """What time it is for Tableau."""
+
 
 class NotOnThisSite(Exception):
     """A content type that this site, its licence or its version does not have."""
@@ -66,7 +70,7 @@ class TableauSite:
         if self._api.version() < endpoint.since:
             raise NotOnThisSite(f"REST API {self._api.version()} has no {content_type.words}s ({endpoint.since} has)")
         try:
-            elements = self._read_list(endpoint.path, endpoint.element)
+            elements = self._read_list(endpoint.path, endpoint.element, endpoint.fields)
         except (NotFound, TableauTooOld) as error:
             if not endpoint.optional:
                 raise
@@ -93,6 +97,10 @@ class TableauSite:
     def user_names(self) -> dict[str, str]:
         """The names of the site's users by LUID. Lists of content name owners by LUID only."""
         return {user.get("id", ""): user.get("name", "") for user in self._read_list("users", "user")}
+
+    def clock(self) -> datetime:
+        """What time it is for Tableau, as of its latest answer."""
+        return self._api.clock()
 
     def embed(self, content: Content, connection: Connection, username: str, password: str) -> None:
         """Embed a user and password in a connection; its address and port are sent back as they were read.
@@ -121,7 +129,7 @@ class TableauSite:
             # server-client-python PR #1628 tried /modify live; Tableau's Postman collection has it without.
             self._api.call("PUT", path, body)
 
-    def _read_list(self, path: str, element: str) -> list[Element]:
+    def _read_list(self, path: str, element: str, fields: str = "") -> list[Element]:
         """A whole list, by LUID, though items come and go while its pages are read.
 
         What was deleted meanwhile moves the rest forward, and something slips from a page not yet read to one already
@@ -131,21 +139,22 @@ class TableauSite:
         seen: dict[str, Element] = {}
         for reading in range(1, _MOST_READINGS + 1):
             known = len(seen)
-            pages = self._read_pages(path, element, seen)
+            pages = self._read_pages(path, element, fields, seen)
             if pages == 1 or (pages and reading > 1 and len(seen) == known):
                 return list(seen.values())
             if not pages or reading > 1:
                 log.info("%s changed while it was read (reading %d); reading it again.", path, reading)
         raise ListKeptChanging(f"{path} changed each of the {_MOST_READINGS} times that it was read.")
 
-    def _read_pages(self, path: str, element: str, seen: dict[str, Element]) -> int:
+    def _read_pages(self, path: str, element: str, fields: str, seen: dict[str, Element]) -> int:
         """Read all pages once into ``seen``; how many there were, or 0 when the list did not stand still meanwhile."""
         totals: set[int] = set()
         in_this_reading: set[str] = set()
         number, read = 1, 0
+        asked = f"&fields={fields}" if fields else ""
         while True:
             try:
-                answer = self._api.call("GET", f"{path}?pageSize={PAGE_SIZE}&pageNumber={number}")
+                answer = self._api.call("GET", f"{path}?pageSize={PAGE_SIZE}&pageNumber={number}{asked}")
             except RequestRefused as error:
                 if error.code == _NO_SUCH_PAGE and number > 1:
                     return 0  # What was deleted meanwhile emptied this page.

@@ -57,6 +57,8 @@ class Transport:
         self, http: requests.Session, settings: TableauSettings, redact: Redactor, traffic: Traffic, pace: Pace
     ) -> None:
         self.traffic = traffic
+        # What Tableau's clock said last; its own times are only to be compared with that.
+        self.last_date: datetime | None = None
         self._http = http
         self._settings = settings
         self._redact = redact
@@ -77,24 +79,38 @@ class Transport:
         :param token: the session token, for the ``X-Tableau-Auth`` header
         :raises TableauError: see there
         """
-        retrying = Retrying(
+        return self._quick_tries(tries)(self._send_once, method, path, body, token)
+
+    def fetch(
+        self,
+        method: str,
+        path: str,
+        media: str,
+        *,
+        body: bytes | None = None,
+        token: str | None = None,
+        tries: int = QUICK_TRIES,
+    ) -> bytes:
+        """Send a request whose answer is no XML, a few times if Tableau is unwell; the body of the answer.
+
+        :param media: the type of the answer, and of the body where there is one: ``application/json``, ``text/csv``
+        :raises TableauError: see there
+        """
+        return self._quick_tries(tries)(self._fetch_once, method, path, media, body, token)
+
+    def _quick_tries(self, tries: int) -> Retrying:
+        return Retrying(
             stop=stop_after_attempt(tries),
             retry=retry_if_exception(_worth_a_quick_try),
             wait=_quick_wait,
             before_sleep=_log_quick_try,
             reraise=True,
         )
-        return retrying(self._send_once, method, path, body, token)
 
     def _send_once(self, method: str, path: str, body: bytes | None, token: str | None) -> Element | None:
-        response = self._exchange(method, path, body, token)
+        response = self._exchange(method, path, body, _signed_in(token))
         what = f"{method} {urlsplit(path).path}"
-        if response.status_code == 429:
-            raise self._throttled(response, what)
-        if response.status_code >= 400 or response.status_code < 200:
-            raise refusal(
-                response.status_code, response.content, response.headers.get("Content-Type", ""), what, self._redact
-            )
+        self._refuse(response, what)
         if response.status_code == 204 or (not response.content and method != "GET"):
             return None
         try:
@@ -102,8 +118,24 @@ class Transport:
         except BadAnswer as error:
             raise BadAnswer(f"{what}: {self._redact(str(error))}", status=response.status_code) from None
 
-    def _exchange(self, method: str, path: str, body: bytes | None, token: str | None) -> requests.Response:
-        headers: Mapping[str, str] = {"X-Tableau-Auth": token} if token else {}
+    def _fetch_once(self, method: str, path: str, media: str, body: bytes | None, token: str | None) -> bytes:
+        response = self._exchange(method, path, body, {"Accept": media, "Content-Type": media} | _signed_in(token))
+        what = f"{method} {urlsplit(path).path}"
+        self._refuse(response, what)
+        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind != media:
+            raise BadAnswer(f"{what}: the answer is {kind or 'of no type'} instead of {media}.")
+        return response.content
+
+    def _refuse(self, response: requests.Response, what: str) -> None:
+        if response.status_code == 429:
+            raise self._throttled(response, what)
+        if response.status_code >= 400 or response.status_code < 200:
+            raise refusal(
+                response.status_code, response.content, response.headers.get("Content-Type", ""), what, self._redact
+            )
+
+    def _exchange(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> requests.Response:
         url = self._settings.base_url + path
         for _ in range(_MOST_REDIRECTS + 1):
             self._pace.wait()
@@ -124,6 +156,7 @@ class Transport:
                 # Not above: there it would take along what it was made from, which may quote a proxy's password.
                 raise response
             if response.status_code not in _REDIRECTS:
+                self.last_date = _date(response.headers.get("Date")) or self.last_date
                 return response
             url = self._redirected(response, method, url)
         raise RedirectRefused(f"{method} {urlsplit(path).path}: Tableau redirects in a circle.")
@@ -183,13 +216,20 @@ def retry_after_seconds(value: str | None) -> float | None:
         return None
     if value.strip().isdecimal():
         return float(value)
+    when = _date(value)
+    return max(0.0, (when - datetime.now(UTC)).total_seconds()) if when else None
+
+
+def _date(value: str | None) -> datetime | None:
     try:
-        when = parsedate_to_datetime(value)
+        when = parsedate_to_datetime(value or "")
     except (TypeError, ValueError):
         return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+def _signed_in(token: str | None) -> dict[str, str]:
+    return {"X-Tableau-Auth": token} if token else {}
 
 
 def _worth_a_quick_try(error: BaseException) -> bool:

@@ -1,0 +1,111 @@
+"""How ``filter_connections`` comes to its plan: what is a target, what of that is left to do, and where to begin."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+
+from credential_rotation.plan_files import Plan
+from credential_rotation.rotation.batches import split
+from credential_rotation.rotation.canary import choose_canaries, is_at
+from credential_rotation.rotation.credentials import SnowflakeCredential
+from credential_rotation.rotation.outcomes import Outcome
+from credential_rotation.rotation.records import ConnectionRecord
+from credential_rotation.rotation.roll_back import narrow_to_roll_back
+from credential_rotation.rotation.selection import SiteInventory, select
+from credential_rotation.site_files import read_inventory
+from credential_rotation.task_context import ThisTask
+
+log = logging.getLogger(__name__)
+
+
+def make_plan(
+    task: ThisTask, credentials: Sequence[SnowflakeCredential]
+) -> tuple[Plan, dict[str, list[ConnectionRecord]]]:
+    """The plan of a run, and for each credential with something to update the connections to validate on.
+
+    :raises SelectionError: when inventory and params do not fit together
+    """
+    params = task.params
+    sites = [read_inventory(task.folder, conn_id) for conn_id in params.tableau_conn_ids]
+    records = select(sites, credentials, params.filters, embed_where_prompting=params.embed_where_prompting)
+    notes = [note for site in sites for note in _notes_of(site)]
+    claimed = {record.snowflake_conn_id for record in records if record.is_target}
+    notes += [f"No connection is a target of '{each.conn_id}'." for each in credentials if each.conn_id not in claimed]
+    if params.roll_back:
+        records, note = _what_to_roll_back(task, sites, credentials, records)
+        notes.append(note)
+    else:
+        records = _with_what_is_current(task, sites, credentials, records)
+    targets = [record for record in records if record.is_target]
+    left = [target for target in targets if target.outcome is None]
+    log.info("%d connections, %d of them targets, %d to be updated.", len(records), len(targets), len(left))
+    canaries = choose_canaries(records, left, params.validate_on)
+    # Only to refuse batches that are too small while nothing is written yet.
+    split(left, params.connections_per_task)
+    if params.dry_run:
+        records = [replace(r, outcome=Outcome.PLANNED) if r.is_target and r.outcome is None else r for r in records]
+    plan = Plan(
+        # Journals of an earlier plan of this run, before somebody cleared it, must not count for this one.
+        plan_id=uuid.uuid4().hex[:12],
+        content=sum(len(site.inventory.items) for site in sites),
+        notes=tuple(notes),
+        problems=tuple(problem for site in sites for problem in _problems_of(site)),
+        records=tuple(records),
+        sites={site.tableau_conn_id: site.site_key for site in sites},
+    )
+    return plan, {} if params.dry_run else canaries
+
+
+def _with_what_is_current(
+    task: ThisTask,
+    sites: Sequence[SiteInventory],
+    credentials: Sequence[SnowflakeCredential],
+    records: Sequence[ConnectionRecord],
+) -> list[ConnectionRecord]:
+    """The records, those that are known to hold the current token with that outcome."""
+    ledgers = {site.tableau_conn_id: task.ledgers.read(site.site_key) for site in sites}
+    for site in sites:
+        of_site = [record for record in records if record.tableau_conn_id == site.tableau_conn_id]
+        if ledgers[site.tableau_conn_id].forget_what_changed(of_site):
+            task.ledgers.write(site.site_key, ledgers[site.tableau_conn_id])
+    if task.params.force:
+        return list(records)
+    tokens = {each.conn_id: (task.fingerprints.of(each.token), each.login) for each in credentials}
+    validate_on = task.params.validate_on
+    marked = []
+    for record in records:
+        ledger, wanted = ledgers[record.tableau_conn_id], bool(validate_on) and is_at(record, str(validate_on))
+        known = record.is_target and not wanted and ledger.is_current(record, *tokens[str(record.snowflake_conn_id)])
+        marked.append(ledger.marked(record) if known else record)
+    return marked
+
+
+def _what_to_roll_back(
+    task: ThisTask,
+    sites: Sequence[SiteInventory],
+    credentials: Sequence[SnowflakeCredential],
+    records: Sequence[ConnectionRecord],
+) -> tuple[list[ConnectionRecord], str]:
+    """The records, those that a run updated as targets; and what to say of that."""
+    # These are turned round: what they would put back if this failed is what is embedded now.
+    current = [task.fingerprints.of(each.previous) for each in credentials if each.previous]
+    latest = [run for site in sites if (run := task.ledgers.read(site.site_key).latest_run(current))]
+    run_id = task.params.roll_back_run or max(latest, default=None)
+    updated = task.ledgers.updated_by(run_id) if run_id else {}
+    narrowed = narrow_to_roll_back(records, updated, run_id)
+    gone = len(set(updated) - {record.key for record in narrowed if record.is_target})
+    note = f"This run rolls back run '{run_id}'."
+    return narrowed, f"{note} {gone} of the connections that it updated are no targets any more." if gone else note
+
+
+def _notes_of(site: SiteInventory) -> list[str]:
+    missing = site.inventory.missing_types
+    return [f"{site.tableau_conn_id}: no {kind.words}s were looked at: {why}" for kind, why in missing.items()]
+
+
+def _problems_of(site: SiteInventory) -> list[str]:
+    refused = site.inventory.refused_types
+    return [f"{site.tableau_conn_id}: no {kind.words}s were looked at: {why}" for kind, why in refused.items()]

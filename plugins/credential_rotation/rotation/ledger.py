@@ -1,0 +1,140 @@
+"""What is known to be embedded on a site, so that a run does only what is left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from credential_rotation.rotation.outcomes import Outcome, Proof
+from credential_rotation.rotation.records import ConnectionRecord
+
+# An update changes the time of its item as well, a moment after it was answered perhaps. What was published within that
+# moment is published with new LUIDs, as a rule, and so it is not known.
+_MOMENT = timedelta(seconds=5)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a run left in a connection.
+
+    :param token: the fingerprint of the secret
+    :param username: the user that was embedded with it
+    :param saved_at: when Tableau had saved it, by its own clock
+    :param run_id: the run that did it
+    """
+
+    token: str
+    username: str
+    saved_at: str
+    run_id: str
+    proof: Proof | None = None
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Fingerprints of a credential's secrets: the one that a run embeds, and the one that it puts back if need be."""
+
+    token: str
+    previous: str | None = None
+
+
+class Ledger:
+    """The entries of one site, by connection."""
+
+    def __init__(self, entries: Mapping[str, Entry] | None = None) -> None:
+        self._entries = dict(entries or {})
+        self._saved_at: dict[str, datetime] = {}
+        for key, entry in self._entries.items():
+            self._remember_time(key, entry)
+
+    def is_current(self, record: ConnectionRecord, token: str, username: str) -> bool:
+        """Whether a connection is known to hold a user and token, and nothing happened to its item since then."""
+        entry = self._entries.get(_key(record))
+        if entry is None or entry.token != token or entry.username.casefold() != username.casefold():
+            return False
+        if record.username.casefold() != username.casefold() or record.embed_password is False:
+            return False
+        changed, saved = _time(record.updated_at), self._saved_at.get(record.content_id)
+        # Without a time, nobody knows whether the item was published again.
+        return changed is not None and saved is not None and changed <= saved + _MOMENT
+
+    def marked(self, record: ConnectionRecord) -> ConnectionRecord:
+        """The record of a connection that is current."""
+        return replace(record, outcome=Outcome.UNCHANGED, proof=self._entries[_key(record)].proof)
+
+    def learn(self, record: ConnectionRecord, secrets: Secrets, login: str, run_id: str) -> None:
+        """Keep what a run says of a connection; where it is not sure, forget what was known."""
+        if record.outcome in (Outcome.EXCLUDED, Outcome.PLANNED, Outcome.UNCHANGED, Outcome.NOT_ATTEMPTED):
+            return
+        put_back = record.outcome is Outcome.ROLLED_BACK and not record.is_well
+        token = secrets.previous if put_back else secrets.token
+        username = record.username if put_back else record.new_username or login
+        if record.outcome in (Outcome.UPDATED, Outcome.ROLLED_BACK) and token and record.saved_at:
+            entry, known = (
+                Entry(token, username, record.saved_at, run_id, record.proof),
+                self._entries.get(_key(record)),
+            )
+            if known and known.saved_at > entry.saved_at:
+                return  # Somebody cleared tasks of a run before the latest.
+            self._entries[_key(record)] = entry
+            self._remember_time(_key(record), entry)
+        elif record.touched or record.outcome is Outcome.GONE:
+            self.forget(record)
+
+    def forget_what_changed(self, records: Iterable[ConnectionRecord]) -> bool:
+        """Forget connections whose item was changed since they were updated; whether there were any.
+
+        Before any of them is updated again: that changes the time of the item, and would hide it from the others.
+        """
+        known = [record for record in records if _key(record) in self._entries]
+        changed = [each for each in known if not self.is_current(each, **_as_known(self._entries[_key(each)]))]
+        for record in changed:
+            self.forget(record)
+        return bool(changed)
+
+    def forget(self, record: ConnectionRecord) -> None:
+        """Let nothing be known of a connection."""
+        self._entries.pop(_key(record), None)
+
+    def latest_run(self, tokens: Iterable[str]) -> str | None:
+        """The run that embedded one of these tokens last."""
+        wanted = set(tokens)
+        found = [entry for entry in self._entries.values() if entry.token in wanted]
+        return max(found, key=lambda entry: entry.saved_at).run_id if found else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {key: asdict(entry) for key, entry in sorted(self._entries.items())}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Mapping[str, Any]]) -> Ledger:
+        """Back from JSON."""
+        return cls(
+            {
+                key: Entry(**{**each, "proof": Proof(each["proof"]) if each.get("proof") else None})
+                for key, each in values.items()
+            }
+        )
+
+    def _remember_time(self, key: str, entry: Entry) -> None:
+        item, saved = key.partition("/")[0], _time(entry.saved_at)
+        if saved and (item not in self._saved_at or saved > self._saved_at[item]):
+            self._saved_at[item] = saved
+
+
+def _as_known(entry: Entry) -> dict[str, str]:
+    return {"token": entry.token, "username": entry.username}
+
+
+def _key(record: ConnectionRecord) -> str:
+    return f"{record.content_id}/{record.connection_id}"
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return when if when.tzinfo else None

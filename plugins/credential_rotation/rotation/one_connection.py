@@ -1,0 +1,176 @@
+"""What is done with one connection, step by step: embed, prove, and for a canary that fails, put back.
+
+The state between two steps is in the record itself, so that any later try goes on where the last one was.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from credential_rotation.rotation.credentials import SnowflakeCredential
+from credential_rotation.rotation.outcomes import Outcome, Proof
+from credential_rotation.rotation.proof import Embedded, NotProved, Prover, Proving, Waiting
+from credential_rotation.rotation.records import ConnectionRecord
+from credential_rotation.rotation.snowflake_words import refusal_in
+from credential_rotation.rotation.update import Writable, embed_and_read_back, of_missing
+from credential_rotation.tableau.errors import NotFound, TableauError
+
+log = logging.getLogger(__name__)
+
+NOTHING_SHOWS = (
+    "nothing can show whether it connects: Tableau offers no way for this type of content, and Airflow is not to sign "
+    "in to Snowflake. Set CREDENTIAL_ROTATION_SNOWFLAKE_CHECK to on, or run with canary_proof: saved"
+)
+DID_NOT_CONNECT = "HOLDS A TOKEN THAT DID NOT CONNECT"
+
+
+@dataclass(frozen=True)
+class Orders:
+    """How a connection is to be treated.
+
+    :param prover: shows that updates connect; None where it is enough that they are saved
+    :param is_canary: whether it is put back when it fails, and must show what it was asked to show
+    :param is_last_try: whether Airflow will not try again by itself
+    :param done: the outcome of what went well
+    """
+
+    prover: Prover | None = None
+    is_canary: bool = False
+    is_last_try: bool = False
+    done: Outcome = Outcome.UPDATED
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How far a connection is. ``wait`` are the seconds until the next step, when there is one."""
+
+    record: ConnectionRecord
+    wait: float | None = None
+
+
+def next_step(site: Writable, target: ConnectionRecord, credential: SnowflakeCredential, orders: Orders) -> Stage:
+    """Take the next step with a connection.
+
+    :raises Throttled: Tableau asks for a longer wait
+    :raises TableauError: only where all connections are concerned: the sign-in is refused, say
+    """
+    if target.undoing:
+        return _undo(site, target, credential, orders)
+    stage = _update(site, target, credential, orders)
+    record = stage.record
+    final = record.outcome is Outcome.FAILED and (not record.retriable or orders.is_last_try)
+    if not (orders.is_canary and final and record.touched):
+        return stage
+    log.error("%s did not pass: %s", record.title, record.reason)
+    if credential.previous is None:
+        return Stage(replace(record, reason=_left_as_it_is(record, credential)))
+    # In a step of its own, so that it is known what is under way before it is.
+    return Stage(replace(record, outcome=None, reason=None, proving=None, undoing=record.reason), wait=0.0)
+
+
+def failed_by(target: ConnectionRecord, error: TableauError, *, retriable: bool) -> ConnectionRecord:
+    """A connection whose step failed by something that concerns all connections, or that the caller has to wait for."""
+    reason = str(error)
+    if target.undoing:
+        reason = f"{_shouted(target)} The secret before it could not be put back yet: {reason}"
+    return replace(target, outcome=Outcome.FAILED, reason=reason, retriable=retriable, attempts=target.attempts + 1)
+
+
+def why_unfinished(target: ConnectionRecord) -> str:
+    """What to say of a connection without an outcome, when nothing goes on with it any more."""
+    if target.undoing:
+        return f"{_shouted(target)} The run ended before it was seen that the secret before it is back; run again."
+    return "its update is saved, but the run ended before it was shown that it connects; run again"
+
+
+def _update(site: Writable, target: ConnectionRecord, credential: SnowflakeCredential, orders: Orders) -> Stage:
+    username = target.new_username or credential.login
+    if target.proving is None:
+        if orders.is_canary and orders.prover and not orders.prover.is_able(target.content):
+            return Stage(replace(target, outcome=Outcome.NOT_ATTEMPTED, reason=NOTHING_SHOWS))
+        target = embed_and_read_back(site, target, username, credential.token)
+        if target.outcome is not None:
+            return Stage(target)
+        if orders.prover is None:
+            return Stage(replace(target, outcome=orders.done, proof=Proof.SAVED))
+        return Stage(replace(target, proving=_begin(orders.prover, target)), wait=0.0)
+    if orders.prover is None:
+        return Stage(replace(target, outcome=orders.done, proof=Proof.SAVED, proving=None))
+    try:
+        step = orders.prover.step(
+            target.content, Embedded(credential.conn_id, username, credential.token), target.proving
+        )
+    except NotFound:
+        return Stage(replace(of_missing(site, target), proving=None))
+    if isinstance(step, Waiting):
+        return Stage(replace(target, proving=step.proving), wait=step.seconds)
+    target = replace(target, proving=None, proof=step.proof)
+    if isinstance(step, NotProved):
+        if step.proof is Proof.NONE and not orders.is_canary:
+            log.warning("%s · %s: %s", target.title, target.username, step.reason)
+            return Stage(replace(target, outcome=orders.done))
+        return Stage(replace(target, outcome=Outcome.FAILED, reason=_with_hint(step.reason, orders)))
+    return Stage(replace(target, outcome=orders.done))
+
+
+def _undo(site: Writable, target: ConnectionRecord, credential: SnowflakeCredential, orders: Orders) -> Stage:
+    """Embed again what was embedded before, and see that it connects."""
+    if credential.previous is None:  # taken out of the Airflow connection meanwhile
+        return Stage(replace(target, outcome=Outcome.FAILED, reason=_left_as_it_is(target, credential), undoing=None))
+    if target.proving is None:
+        written = embed_and_read_back(site, target, target.username, credential.previous)
+        if written.outcome is Outcome.GONE:
+            return Stage(replace(written, undoing=None))
+        if written.outcome is not None:
+            final = not written.retriable or orders.is_last_try
+            reason = f"{_shouted(target)} The secret before it could not be put back: {written.reason}"
+            undoing = None if final else target.undoing
+            return Stage(replace(written, reason=reason, undoing=undoing, retriable=not final))
+        if orders.prover is None:
+            return Stage(_put_back(written, orders, Proof.SAVED, ""))
+        return Stage(replace(written, proving=_begin(orders.prover, written)), wait=0.0)
+    if orders.prover is None:
+        return Stage(_put_back(target, orders, Proof.SAVED, ""))
+    embedded = Embedded(credential.conn_id, target.username, credential.previous)
+    try:
+        step = orders.prover.step(target.content, embedded, target.proving)
+    except NotFound:
+        return Stage(replace(of_missing(site, target), proving=None, undoing=None))
+    if isinstance(step, Waiting):
+        return Stage(replace(target, proving=step.proving), wait=step.seconds)
+    if not isinstance(step, NotProved):
+        return Stage(_put_back(target, orders, step.proof, " and connects"))
+    if step.proof is Proof.NONE:
+        return Stage(_put_back(target, orders, step.proof, ""))
+    reason = f"{target.undoing} THE SECRET BEFORE IT WAS PUT BACK, BUT DOES NOT CONNECT EITHER: {step.reason}"
+    return Stage(replace(target, outcome=Outcome.FAILED, reason=reason, proof=step.proof, proving=None, undoing=None))
+
+
+def _begin(prover: Prover, target: ConnectionRecord) -> Proving:
+    return prover.begin(datetime.fromisoformat(str(target.saved_at)))
+
+
+def _put_back(target: ConnectionRecord, orders: Orders, proof: Proof, more: str) -> ConnectionRecord:
+    # In a run that is a roll-back itself, what went well is called rolled back; this did not.
+    outcome = Outcome.ROLLED_BACK if orders.done is not Outcome.ROLLED_BACK else Outcome.FAILED
+    reason = f"{target.undoing} The secret before it was put back{more}."
+    return replace(target, outcome=outcome, proof=proof, reason=reason, proving=None, undoing=None)
+
+
+def _left_as_it_is(target: ConnectionRecord, credential: SnowflakeCredential) -> str:
+    return (
+        f"{_shouted(target)} It could not be put back, since the secret before it is not known; the Airflow connection "
+        f"'{credential.conn_id}' may hold that as extra 'previous_password'."
+    )
+
+
+def _shouted(target: ConnectionRecord) -> str:
+    return f"{target.title.upper()} NOW {DID_NOT_CONNECT}: {target.undoing or target.reason}"
+
+
+def _with_hint(reason: str, orders: Orders) -> str:
+    if not orders.is_canary or refusal_in(reason):
+        return reason
+    return f"{reason} (If that has another cause than the token, choose another connection with validate_on.)"

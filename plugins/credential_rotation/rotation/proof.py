@@ -1,0 +1,302 @@
+"""Proof that an update took effect: the database is asked with what is embedded now, in the way that suits the content.
+
+Nothing here waits: a refresh takes minutes or hours, and no worker is to sit through it. Each call takes one step, and
+says how long to wait for the next.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from credential_rotation.rotation.outcomes import Proof
+from credential_rotation.rotation.snowflake_words import (
+    SnowflakeRefused,
+    SnowflakeUnreachable,
+    advice,
+    refusal_in,
+)
+from credential_rotation.tableau.content import Content, ContentType
+from credential_rotation.tableau.errors import (
+    AlreadyQueued,
+    NotFound,
+    RequestRefused,
+    SignInRefused,
+    TableauError,
+    TableauUnwell,
+    Throttled,
+)
+from credential_rotation.tableau.tableau_data import YOUNGEST_CACHE_SECONDS, Job, NoDataHere
+
+log = logging.getLogger(__name__)
+
+_FIRST_LOOK = 1.0
+_LONGEST_LOOK = 60.0
+_QUEUED_LOOK = 15.0
+_UNWELL_LOOK = 20.0
+# Each may be a sign-in that Snowflake refuses, and five of those in a row lock a user.
+_MOST_UNWELL = 2
+
+
+class HasData(Protocol):
+    """What a proof needs of a Tableau site: :class:`credential_rotation.tableau.tableau_data.TableauData`."""
+
+    def refresh(self, content: Content) -> str:
+        """Start an extract refresh; its job."""
+
+    def job(self, job_id: str) -> Job:
+        """How far a refresh is."""
+
+    def unfinished_refreshes(self, content: Content) -> list[Job]:
+        """The refreshes of an item that wait or run."""
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel a refresh."""
+
+    def query_one_row(self, content: Content) -> None:
+        """Ask a published data source for one row."""
+
+    def view_data(self, content: Content) -> None:
+        """Ask for the data of a view of a workbook."""
+
+
+@dataclass(frozen=True)
+class Proving:
+    """How far the proof of one update is; kept, so that a later try goes on from here.
+
+    :param saved_at: when Tableau had saved the update, by its own clock
+    :param since: when the proof was begun, in seconds since 1970 here
+    :param ruled_out: ways to prove it that turned out not to be there
+    :param job_id: the refresh that is waited for
+    :param is_our_job: whether it was started for this proof
+    :param unwell: how often Tableau or Snowflake was unwell when asked for data
+    """
+
+    saved_at: str
+    since: float
+    ruled_out: tuple[Proof, ...] = ()
+    job_id: str | None = None
+    is_our_job: bool = False
+    unwell: int = 0
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What is embedded, and for which Airflow connection that is."""
+
+    conn_id: str
+    username: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Proved:
+    """What was embedded connects."""
+
+    proof: Proof
+
+
+@dataclass(frozen=True)
+class NotProved:
+    """It does not connect, or nothing could show it (``proof`` is then NONE)."""
+
+    reason: str
+    proof: Proof
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """It is not known yet: go on from ``proving`` in so many seconds."""
+
+    proving: Proving
+    seconds: float
+
+
+Step = Proved | NotProved | Waiting
+
+
+def ways_to_prove(content: Content) -> tuple[Proof, ...]:
+    """How it can be seen that content connects, the surest first.
+
+    Running a flow would write what it makes, and nothing queries a virtual connection: for these only Snowflake can
+    say whether the token is good.
+    """
+    if content.type is ContentType.DATASOURCE:
+        live: tuple[Proof, ...] = (Proof.QUERY,)
+    elif content.type is ContentType.WORKBOOK:
+        live = (Proof.VIEW_DATA,)
+    else:
+        return (Proof.SNOWFLAKE_LOGIN,)
+    if content.has_extracts:
+        # Queries and views of an extract are answered by the extract: they say nothing of the token.
+        return (Proof.REFRESH_JOB, Proof.SNOWFLAKE_LOGIN)
+    refresh = (Proof.REFRESH_JOB,) if content.has_extracts is None else ()
+    return (*refresh, *live, Proof.SNOWFLAKE_LOGIN)
+
+
+class Prover:
+    """Proves updates on one Tableau site.
+
+    :param sign_in: signs in to Snowflake with what is embedded, as a password; None where Airflow is not to
+    :param time_limit: seconds after which a proof that is still not there has failed
+    """
+
+    def __init__(
+        self,
+        data: HasData,
+        sign_in: Callable[[Embedded], None] | None,
+        *,
+        time_limit: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._data = data
+        self._sign_in = sign_in
+        self._time_limit = time_limit
+        self._clock = clock
+
+    def is_able(self, content: Content) -> bool:
+        """Whether there is any way to prove an update of this content, as far as that is known before."""
+        return self._sign_in is not None or ways_to_prove(content) != (Proof.SNOWFLAKE_LOGIN,)
+
+    def begin(self, saved_at: datetime) -> Proving:
+        """The state of a proof that is about to begin."""
+        return Proving(saved_at=saved_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), since=self._clock())
+
+    def step(self, content: Content, embedded: Embedded, proving: Proving) -> Step:
+        """Take the next step of a proof.
+
+        :raises NotFound: when the content is gone
+        :raises TableauError: only where all connections are concerned: the sign-in is refused, say
+        """
+        step = self._next(content, embedded, proving)
+        if not isinstance(step, Waiting):
+            return step
+        if self._clock() - step.proving.since < self._time_limit:
+            return step
+        return self._too_late(step.proving)
+
+    def _next(self, content: Content, embedded: Embedded, proving: Proving) -> Step:
+        reason = ""
+        for way in ways_to_prove(content):
+            if way in proving.ruled_out:
+                continue
+            try:
+                return self._by(way, content, embedded, proving)
+            except NoDataHere as why_not:
+                reason = str(why_not)
+                log.info("'%s' can't be proved by %s: %s", content.name, way, reason)
+                proving = replace(proving, ruled_out=(*proving.ruled_out, way))
+            except Throttled as error:
+                return Waiting(proving, error.retry_after or _UNWELL_LOOK)
+        return NotProved(f"nothing can show that it connects: {reason}", Proof.NONE)
+
+    def _by(self, way: Proof, content: Content, embedded: Embedded, proving: Proving) -> Step:
+        if way is Proof.REFRESH_JOB:
+            return self._by_refresh(content, proving)
+        if way is Proof.VIEW_DATA and (left := proving.since + YOUNGEST_CACHE_SECONDS + 1 - self._clock()) > 0:
+            # Until then, Tableau may answer with what it fetched before the update.
+            return Waiting(proving, left)
+        try:
+            if way is Proof.QUERY:
+                self._data.query_one_row(content)
+            elif way is Proof.VIEW_DATA:
+                self._data.view_data(content)
+            else:
+                self._sign_in_to_snowflake(embedded)
+        except (NotFound, Throttled):
+            raise
+        except (RequestRefused, SnowflakeRefused) as error:
+            return NotProved(_with_advice(str(error)), way)
+        except (TableauUnwell, SnowflakeUnreachable) as error:
+            if refusal_in(str(error)) or proving.unwell >= _MOST_UNWELL:
+                return NotProved(_with_advice(str(error)), way)
+            return Waiting(replace(proving, unwell=proving.unwell + 1), _UNWELL_LOOK)
+        return Proved(way)
+
+    def _sign_in_to_snowflake(self, embedded: Embedded) -> None:
+        if self._sign_in is None:
+            raise NoDataHere(
+                "Tableau offers no way to see it, and Airflow is not to sign in to Snowflake "
+                "(CREDENTIAL_ROTATION_SNOWFLAKE_CHECK is off)"
+            )
+        self._sign_in(embedded)
+
+    def _by_refresh(self, content: Content, proving: Proving) -> Step:
+        if proving.job_id is None:
+            return self._start_refresh(content, proving)
+        try:
+            job = self._data.job(proving.job_id)
+        except Throttled:
+            raise
+        except TableauUnwell as error:
+            log.info(
+                "Refresh job %s of '%s': %s It goes on, and so does the wait.", proving.job_id, content.name, error
+            )
+            return Waiting(proving, self._until_next_look(proving))
+        except NotFound:
+            return NotProved(f"its refresh job {proving.job_id} is not there any more", Proof.REFRESH_JOB)
+        if not job.ended:
+            return Waiting(proving, self._until_next_look(proving))
+        log.info("Refresh job %s of '%s' ended: %s", job.id, content.name, job.notes or "no notes")
+        if job.succeeded:
+            return Proved(Proof.REFRESH_JOB)
+        how = "was cancelled" if job.cancelled else "failed"
+        return NotProved(
+            _with_advice(f"its refresh {how} (job {job.id}): {job.notes or 'no reason given'}"), Proof.REFRESH_JOB
+        )
+
+    def _start_refresh(self, content: Content, proving: Proving) -> Step:
+        try:
+            job_id = self._data.refresh(content)
+        except AlreadyQueued:
+            return self._wait_for_queued(content, proving)
+        except Throttled:
+            raise
+        except TableauUnwell as error:
+            # Whether it was started is seen next time: then there is one already.
+            log.info("'%s' could not be refreshed yet: %s", content.name, error)
+            return Waiting(proving, _UNWELL_LOOK)
+        log.info("'%s' is refreshed, to see that it connects (job %s).", content.name, job_id)
+        return Waiting(replace(proving, job_id=job_id, is_our_job=True), _FIRST_LOOK)
+
+    def _wait_for_queued(self, content: Content, proving: Proving) -> Step:
+        try:
+            jobs = self._data.unfinished_refreshes(content)
+        except Throttled:
+            raise
+        except TableauError as error:
+            if isinstance(error, SignInRefused):
+                raise
+            log.info("The refreshes of '%s' can't be listed: %s", content.name, error)
+            jobs = []
+        for job in jobs:
+            if not job.started or job.created_at > proving.saved_at:
+                log.info("A refresh of '%s' is queued already (job %s): it is waited for.", content.name, job.id)
+                return Waiting(replace(proving, job_id=job.id, is_our_job=False), _FIRST_LOOK)
+        log.info("A refresh of '%s' began before the update; when it has ended, another will show.", content.name)
+        return Waiting(proving, _QUEUED_LOOK)
+
+    def _until_next_look(self, proving: Proving) -> float:
+        """Often at first, then less and less; half of the wait so far at most is wasted."""
+        return min(_LONGEST_LOOK, max(_FIRST_LOOK, (self._clock() - proving.since) / 2))
+
+    def _too_late(self, proving: Proving) -> NotProved:
+        waited = f"within {self._time_limit / 60:g} minutes (CREDENTIAL_ROTATION_PROOF_MINUTES)"
+        if proving.job_id is None:
+            return NotProved(f"it could not be shown {waited} that it connects", Proof.NONE)
+        if proving.is_our_job:
+            try:
+                self._data.cancel(proving.job_id)
+            except TableauError as error:
+                log.warning("Refresh job %s could not be cancelled: %s", proving.job_id, error)
+        return NotProved(f"its refresh (job {proving.job_id}) did not end {waited}", Proof.REFRESH_JOB)
+
+
+def _with_advice(words: str) -> str:
+    refusal = refusal_in(words)
+    said = advice(refusal) if refusal else ""
+    return f"{words} {said}" if said and said not in words else words

@@ -1,0 +1,218 @@
+"""Requests that make Tableau connect to the database with the credential that content embeds.
+
+Tableau has no "test connection" endpoint. A refresh of an extract, a query of a published data source and the data of a
+view are what it offers instead: each signs in to the database, unless a cache or an extract answers.
+https://help.tableau.com/current/api/rest_api/en-us/REST/rest_api_ref.htm (jobs, views)
+https://help.tableau.com/current/api/vizql-data-service/en-us/index.html
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import quote
+from xml.etree.ElementTree import Element
+
+from credential_rotation.tableau import tsxml
+from credential_rotation.tableau.content import ENDPOINTS, Content
+from credential_rotation.tableau.errors import AlreadyQueued, BadAnswer, NotAllowed, NotFound, RequestRefused
+
+log = logging.getLogger(__name__)
+
+_VIZQL = "/api/v1/vizql-data-service"
+_JSON, _CSV = "application/json", "text/csv"
+_ALREADY_QUEUED = "409093"
+_SUCCEEDED, _CANCELLED = "0", "2"
+_PENDING = "Pending"
+_UNFINISHED = (_PENDING, "InProgress")
+# Each try may be a sign-in that Snowflake refuses, and five of those lock the user.
+_ONE_TRY = 1
+# As young as a cached answer can be asked to be.
+YOUNGEST_CACHE_SECONDS = 60.0
+
+
+class NoDataHere(Exception):
+    """This content, site or licence has no such way to its data; nothing is said about the credential."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """An extract refresh. ``notes`` are Tableau's words on how it ended; ``created_at`` is by Tableau's clock."""
+
+    id: str
+    started: bool
+    ended: bool
+    created_at: str = ""
+    succeeded: bool = False
+    cancelled: bool = False
+    notes: str = ""
+
+
+class SignedIn(Protocol):
+    """Sends requests of a signed-in user: the hook, to this module."""
+
+    def call(self, method: str, endpoint: str, body: bytes | None = None) -> Element | None:
+        """Send a request to an endpoint of the site."""
+
+    def fetch(self, method: str, endpoint: str, media: str, body: bytes | None = None, *, tries: int) -> bytes:
+        """Send a request whose answer is no XML; its body."""
+
+    def redacted(self, text: str) -> str:
+        """A text of Tableau's without the secrets that it may quote."""
+
+
+class TableauData:
+    """The data of one site's content, through one signed-in session."""
+
+    def __init__(self, api: SignedIn) -> None:
+        self._api = api
+
+    def refresh(self, content: Content) -> str:
+        """Start an extract refresh; the LUID of its job.
+
+        :raises AlreadyQueued: when there is one already
+        :raises NoDataHere: when Tableau will not refresh it: it has no extract, or the user may not
+        """
+        path = f"{ENDPOINTS[content.type].path}/{content.id}/refresh"
+        try:
+            root = self._api.call("POST", path, tsxml.request())
+        except RequestRefused as error:
+            if error.code == _ALREADY_QUEUED:
+                raise AlreadyQueued(str(error), status=error.status, code=error.code) from None
+            raise NoDataHere(str(error)) from None
+        except NotAllowed as error:
+            raise NoDataHere(str(error)) from None
+        job = root.find("job") if root is not None else None
+        luid = job.get("id") if job is not None else None
+        if not luid:
+            raise BadAnswer(f"POST {path}: the answer names no job.")
+        return luid
+
+    def job(self, job_id: str) -> Job:
+        """How far a refresh is. It has ended when it says when; a finish code alone may be there before.
+
+        :raises NotFound: when there is no such job
+        :raises NoDataHere: when the user may not look at jobs
+        """
+        try:
+            root = self._api.call("GET", f"jobs/{job_id}")
+        except NotAllowed as error:
+            raise NoDataHere(str(error)) from None
+        job = root.find("job") if root is not None else None
+        if job is None:
+            raise BadAnswer(f"GET jobs/{job_id}: the answer holds no job.")
+        code = job.get("finishCode", "")
+        ended = bool(job.get("completedAt"))
+        return Job(
+            id=job_id,
+            started=bool(job.get("startedAt")),
+            ended=ended,
+            created_at=job.get("createdAt", ""),
+            succeeded=ended and code == _SUCCEEDED,
+            cancelled=ended and code == _CANCELLED,
+            notes=self._api.redacted(_notes(job)),
+        )
+
+    def unfinished_refreshes(self, content: Content) -> list[Job]:
+        """The refreshes of an item that wait or run.
+
+        Lists of jobs tell the name of the content only, so each that fits is looked at.
+        """
+        found: dict[str, Job] = {}
+        for status in _UNFINISHED:  # as tableauserverclient and tableau-mcp have it, status can only be compared
+            path = f"jobs?filter=jobType:eq:refresh_extracts,status:eq:{status}&pageSize=1000&pageNumber=1"
+            root = self._api.call("GET", path)
+            for listed in root.iter("backgroundJob") if root is not None else ():
+                luid = listed.get("id")
+                if luid and listed.get("title") in (None, "", content.name) and luid not in found:
+                    # As the list said, before a look at the job itself: what had not started reads what is there now.
+                    found |= self._if_of(content, luid, started=status != _PENDING)
+        return list(found.values())
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel a refresh."""
+        self._api.call("PUT", f"jobs/{job_id}")
+
+    def query_one_row(self, content: Content) -> None:
+        """Ask a published data source for one row, with what it embeds: no credential is in the request.
+
+        The query is one that nobody asked before, so that no cache can answer it.
+
+        :raises NoDataHere: when the site has no VizQL Data Service, or the data source can't be asked through it
+        :raises RequestRefused: when the query is refused, for the reason that its text says
+        """
+        asked = {"datasource": {"datasourceLuid": content.id}}
+        try:
+            field, is_text = _some_field(self._ask("read-metadata", asked))
+            query: dict[str, Any] = {"fields": [{"fieldCaption": field}]}
+            if is_text:
+                none_of = {"fieldCaption": field}, "SET", [uuid.uuid4().hex], True
+                query["filters"] = [dict(zip(("field", "filterType", "values", "exclude"), none_of, strict=True))]
+            self._ask("query-datasource", asked | {"query": query, "options": {"rowLimit": 1}})
+        except (NotAllowed, NotFound) as error:
+            raise NoDataHere(str(error)) from None
+        except RequestRefused as error:
+            if (error.code or "").startswith(_QUERY_NOT_UNDERSTOOD):
+                raise NoDataHere(str(error)) from None
+            raise
+
+    def view_data(self, content: Content) -> None:
+        """Ask for the data of a view of a workbook, at most a minute old.
+
+        :raises NoDataHere: when it has no view whose data may be asked for
+        """
+        root = self._api.call("GET", f"workbooks/{content.id}/views")
+        views = [luid for view in (root.iter("view") if root is not None else ()) if (luid := view.get("id"))]
+        why = "it has no view"
+        for view in views:
+            try:
+                minutes = round(YOUNGEST_CACHE_SECONDS / 60)
+                self._api.fetch("GET", f"views/{view}/data?maxAge={minutes}", _CSV, tries=_ONE_TRY)
+            except (NotAllowed, NotFound) as error:
+                why = str(error)
+            else:
+                return
+        raise NoDataHere(why)
+
+    def _ask(self, what: str, question: dict[str, Any]) -> Any:
+        body = self._api.fetch("POST", f"{_VIZQL}/{what}", _JSON, json.dumps(question).encode(), tries=_ONE_TRY)
+        try:
+            return json.loads(body)
+        except ValueError:
+            raise BadAnswer(f"POST {_VIZQL}/{what}: the answer is no JSON.") from None
+
+    def _if_of(self, content: Content, job_id: str, *, started: bool) -> dict[str, Job]:
+        root = self._api.call("GET", f"jobs/{quote(job_id)}")
+        job = root.find("job") if root is not None else None
+        of = job.find(f"extractRefreshJob/{ENDPOINTS[content.type].element}") if job is not None else None
+        if job is None or of is None or of.get("id") != content.id:
+            return {}
+        return {job_id: Job(job_id, started=started, ended=False, created_at=job.get("createdAt", ""))}
+
+
+_QUERY_NOT_UNDERSTOOD = ("4008", "404")
+
+
+def _some_field(metadata: Any) -> tuple[str, bool]:
+    """A field to ask for, a text rather than a number, and whether it is one."""
+    fields = metadata.get("data") if isinstance(metadata, dict) else None
+    plain = [each for each in fields or () if isinstance(each, dict) and each.get("fieldCaption") and _is_column(each)]
+    if not plain:
+        raise NoDataHere("it has no field that could be asked for")
+    plain.sort(key=lambda each: each.get("dataType") != "STRING")
+    return str(plain[0]["fieldCaption"]), plain[0].get("dataType") == "STRING"
+
+
+def _is_column(field: dict[str, Any]) -> bool:
+    """Not a calculation, which may well compute without the database."""
+    return not field.get("formula")
+
+
+def _notes(job: Element) -> str:
+    said = [job.findtext("extractRefreshJob/notes"), job.findtext("statusNotes")]
+    said += [note.get("text") or note.text for note in job.iterfind("statusNotes/statusNote")]
+    said += [note.get("text") or note.text for note in job.iterfind("extractRefreshJob/statusNotes/statusNote")]
+    return " ".join(text.strip() for text in said if text and text.strip())

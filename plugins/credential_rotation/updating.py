@@ -1,0 +1,193 @@
+"""What ``validate_one`` and ``update_connections`` have in common: update the connections of one task."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
+
+from credential_rotation.failure_marks import FailureMarks
+from credential_rotation.hooks.tableau import TableauHook
+from credential_rotation.journal import Journal
+from credential_rotation.plan_files import check_token
+from credential_rotation.retry_policy import ConnectionsFailed, ConnectionsUnfinished
+from credential_rotation.rotation.credentials import SnowflakeCredential, UnusableCredential
+from credential_rotation.rotation.one_connection import Orders
+from credential_rotation.rotation.outcomes import Outcome
+from credential_rotation.rotation.proof import Embedded, Prover
+from credential_rotation.rotation.records import ConnectionRecord
+from credential_rotation.rotation.snowflake_words import SnowflakeRefused, SnowflakeUnreachable
+from credential_rotation.rotation.update_batch import BatchResult, update_batch
+from credential_rotation.snowflake_check import SnowflakeCheck
+from credential_rotation.tableau.errors import TableauError
+from credential_rotation.tableau.tableau_data import TableauData
+from credential_rotation.tableau.tableau_site import TableauSite
+from credential_rotation.task_context import ThisTask
+
+log = logging.getLogger(__name__)
+
+# To begin a task anew costs seconds; less than this is not worth it.
+_SHORTEST_WAY = 5.0
+
+
+def update_targets(
+    task: ThisTask,
+    plan_id: str,
+    batch: str,
+    targets: Sequence[ConnectionRecord],
+    *,
+    in_flight: int,
+    marks: FailureMarks | None,
+    budget: int | None = None,
+) -> dict[str, Any]:
+    """Update targets on one site, those that an earlier try has done excepted; how many came to which outcome.
+
+    :param batch: names the targets among those of the plan
+    :param marks: where failures are counted; None for a canary, whose failure stops its own credential only
+    :param budget: how many failures are bearable
+    :raises ConnectionsFailed: when one failed for good
+    :raises ConnectionsUnfinished: when another try may mend it
+    :raises AirflowRescheduleException: when a proof is not there yet
+    :raises AirflowSkipException: when nothing was attempted
+    """
+    journal = Journal(task.folder, plan_id, batch, targets, marks)
+    left = journal.left()
+    if len(left) < len(targets):
+        log.info("%d of %d were done by an earlier try.", len(targets) - len(left), len(targets))
+    credentials, unusable = _credentials_of(task, plan_id, left)
+    for target in left:
+        if reason := unusable.get(str(target.snowflake_conn_id)):
+            journal.note(replace(target, outcome=Outcome.NOT_ATTEMPTED, reason=reason, retriable=False))
+    left = [target for target in left if str(target.snowflake_conn_id) in credentials]
+    canary = marks is None
+    check = SnowflakeCheck()
+    if canary and task.settings.snowflake_check:
+        _check_in_snowflake(task, check, journal, left, credentials)
+    site = targets[0].tableau_conn_id
+    with task.tableau(site, in_flight=in_flight, sharers=task.settings.parallel_tasks) as hook:
+        for secret in (secret for each in credentials.values() for secret in each.secrets):
+            hook.keep_secret(secret)
+        try:
+            result = update_batch(
+                TableauSite(hook),
+                left,
+                credentials,
+                in_flight=in_flight,
+                done=journal.note,
+                hold=lambda: marks.hold(budget) if marks else None,
+                orders=_orders(task, hook, check, canary=canary),
+            )
+        except TableauError as problem:
+            if marks:
+                marks.stop(task.name, str(problem))
+            raise
+        finally:
+            journal.close()
+    if unusable:
+        raise ConnectionsFailed(" ".join(sorted(unusable.values())))
+    return _conclude(task, journal.records(), result)
+
+
+def _orders(task: ThisTask, hook: TableauHook, check: SnowflakeCheck, *, canary: bool) -> Orders:
+    """How the connections of a task are treated: as the params of the run say."""
+    must_connect = (task.params.canary_proof if canary else task.params.proof) == "connects"
+    prover = Prover(
+        TableauData(hook),
+        check.sign_in if task.settings.snowflake_check else None,
+        time_limit=task.settings.proof_minutes * 60,
+    )
+    return Orders(
+        prover=prover if must_connect else None,
+        is_canary=canary,
+        is_last_try=task.is_last_try,
+        done=Outcome.ROLLED_BACK if task.params.roll_back else Outcome.UPDATED,
+    )
+
+
+def _check_in_snowflake(
+    task: ThisTask,
+    check: SnowflakeCheck,
+    journal: Journal,
+    targets: Sequence[ConnectionRecord],
+    credentials: Mapping[str, SnowflakeCredential],
+) -> None:
+    """See that what is about to be embedded can sign in to Snowflake; nothing is written yet.
+
+    :raises ConnectionsFailed: when Snowflake refuses it
+    :raises SnowflakeUnreachable: when Snowflake can't be asked
+    """
+    for target in targets:
+        if target.proving or target.undoing:
+            continue
+        credential = credentials[str(target.snowflake_conn_id)]
+        embedded = Embedded(credential.conn_id, target.new_username or credential.login, credential.token)
+        try:
+            check.sign_in(embedded)
+        except (SnowflakeRefused, SnowflakeUnreachable) as problem:
+            refused = isinstance(problem, SnowflakeRefused)
+            reason = f"{'Snowflake refuses' if refused else 'Snowflake could not be asked about'} the token of "
+            reason += f"'{credential.conn_id}', user {embedded.username}: {problem}"
+            if not refused:
+                reason += " If Airflow is not to reach Snowflake, set CREDENTIAL_ROTATION_SNOWFLAKE_CHECK to off."
+            journal.note(replace(target, outcome=Outcome.NOT_ATTEMPTED, reason=reason))
+            journal.close()
+            if refused or task.is_last_try:
+                raise ConnectionsFailed(f"{reason} Nothing was written to Tableau for it.") from None
+            raise
+
+
+def _credentials_of(
+    task: ThisTask, plan_id: str, targets: Sequence[ConnectionRecord]
+) -> tuple[dict[str, SnowflakeCredential], dict[str, str]]:
+    """The credentials of these targets; and of those that can't be used any more, why."""
+    usable: dict[str, SnowflakeCredential] = {}
+    unusable: dict[str, str] = {}
+    for conn_id in {str(target.snowflake_conn_id) for target in targets}:
+        try:
+            found = task.credential(conn_id)
+            check_token(task.folder, plan_id, found, task.fingerprints)
+        except UnusableCredential as problem:
+            unusable[conn_id] = str(problem)
+        else:
+            usable[conn_id] = found
+    return usable, unusable
+
+
+def _conclude(task: ThisTask, records: Sequence[ConnectionRecord], result: BatchResult) -> dict[str, Any]:
+    """The task's result; or the exception that makes it fail, try again, look again later, or be skipped."""
+    waiting = [record for record in records if record.outcome is None]
+    bad = [record for record in records if record.outcome is not None and not record.is_well]
+    for record in records:
+        if record.outcome is not None:
+            level = logging.INFO if record.is_well else logging.ERROR
+            log.log(level, "%s: %s · %s%s", record.outcome, record.title, record.username, _because(record))
+    unfinished = [record for record in bad if record.retriable]
+    if unfinished and not (waiting and task.is_last_try):
+        raise ConnectionsUnfinished(_sentence(unfinished), result.retry_after)
+    if waiting:
+        seconds = max(_SHORTEST_WAY, result.proof_in or 0.0)
+        first = f"{waiting[0].title} · {waiting[0].username}"
+        log.info("%d proofs are not there yet (first: %s). Looking again in %.0f s.", len(waiting), first, seconds)
+        # Airflow's own way to wait without a worker slot; what is waited for stands in the journal.
+        raise AirflowRescheduleException(  # type: ignore[no-untyped-call]
+            datetime.now(UTC) + timedelta(seconds=seconds)
+        )
+    if bad and all(record.outcome is Outcome.NOT_ATTEMPTED and not record.canary for record in records):
+        raise AirflowSkipException(_sentence(bad))
+    if bad:
+        raise ConnectionsFailed(_sentence(bad))
+    return {str(outcome): sum(r.outcome is outcome for r in records) for outcome in {r.outcome for r in records}}
+
+
+def _because(record: ConnectionRecord) -> str:
+    return f" ({record.reason})" if record.reason else ""
+
+
+def _sentence(records: Sequence[ConnectionRecord]) -> str:
+    first = records[0]
+    more = f" (and {len(records) - 1} more)" if len(records) > 1 else ""
+    return f"{first.title} · {first.username}: {first.reason}{more}"
