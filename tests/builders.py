@@ -31,7 +31,7 @@ DEFAULTS: dict[str, Any] = {
     "ids": [],
     "dry_run": False,
     "validate_on": None,
-    "canary_proof": "saved",
+    "canary_proof": "connects",
     "proof": "saved",
     "require_approval": False,
     "force": False,
@@ -39,6 +39,8 @@ DEFAULTS: dict[str, Any] = {
     "max_failures": "10%",
     "connections_per_task": None,
     "max_requests_per_minute": None,
+    "roll_back": False,
+    "roll_back_run": None,
 }
 
 

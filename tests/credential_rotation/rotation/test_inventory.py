@@ -65,6 +65,8 @@ def test_only_the_types_that_were_asked_for_are_read(tableau: TableauSite, serve
 def test_owners_have_names(tableau: TableauSite) -> None:
     taken = _take(tableau)
     assert _item(taken, "Orders 3").content.owner == "owner 1"
+    # The list of these says the LUID only.
+    assert _item(taken, "Overview 1").content.owner == "Ann"
 
 
 def test_an_empty_site_is_an_empty_inventory(tableau: TableauSite, site: Site) -> None:
@@ -209,4 +211,4 @@ def test_where_users_may_not_be_listed_owners_are_shown_by_luid(
     tableau: TableauSite, server: TableauServer, site: Site, code: str
 ) -> None:
     server.faults.script("list_users", TableauCode(code, "No."))
-    assert _item(_take(tableau), "Orders 1").content.owner == site.user("owner 1").id
+    assert _item(_take(tableau), "Overview 1").content.owner == site.user("Ann").id

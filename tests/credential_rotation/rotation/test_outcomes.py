@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from credential_rotation.rotation.outcomes import EXCLUSION_MEANS, GREEN, NO_CREDENTIAL, VALIDATED, Exclusion, Outcome
+from credential_rotation.rotation.outcomes import (
+    EXCLUSION_MEANS,
+    GREEN,
+    NO_CREDENTIAL,
+    PROOF_MEANS,
+    Exclusion,
+    Outcome,
+    Proof,
+)
 
 
 def test_the_outcomes_are_those_of_the_contract() -> None:
@@ -22,9 +30,20 @@ def test_only_what_was_updated_or_needs_no_update_is_green() -> None:
     assert {str(outcome) for outcome in GREEN} == {"updated", "unchanged", "planned", "gone"}
 
 
-def test_a_deleted_canary_validates_nothing() -> None:
-    assert Outcome.GONE not in VALIDATED
-    assert VALIDATED < GREEN
+def test_the_proofs_are_those_of_the_contract() -> None:
+    assert [str(proof) for proof in Proof] == [
+        "refresh_job",
+        "query",
+        "view_data",
+        "snowflake_login",
+        "saved",
+        "none",
+    ]
+
+
+def test_every_proof_is_explained_in_words() -> None:
+    assert set(PROOF_MEANS) == set(Proof)
+    assert all(words.strip() for words in PROOF_MEANS.values())
 
 
 def test_every_reason_is_explained_in_words() -> None:

@@ -76,7 +76,7 @@ def test_spaces_around_a_name_are_a_slip_of_the_hand() -> None:
     assert params.ids == ["abc"]
 
 
-@pytest.mark.parametrize("name", ["content_name", "validate_on"])
+@pytest.mark.parametrize("name", ["content_name", "validate_on", "roll_back_run"])
 @pytest.mark.parametrize("value", ["", "  "])
 def test_an_empty_text_means_that_nothing_was_typed(name: str, value: str) -> None:
     assert getattr(rotation_params(**{name: value}), name) is None
@@ -93,9 +93,30 @@ def test_an_unknown_content_type_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["canary_proof", "proof"])
-def test_what_is_not_available_yet_is_refused(name: str) -> None:
-    with pytest.raises(UnusableParams, match=f"'{name}: connects' is not available yet"):
-        rotation_params(**{name: "connects"})
+@pytest.mark.parametrize("value", ["connects", "saved"])
+def test_either_proof_may_be_asked_for(name: str, value: str) -> None:
+    assert getattr(rotation_params(**{name: value}), name) == value
+
+
+def test_a_run_to_roll_back_is_named_with_the_order_to_roll_back() -> None:
+    params = rotation_params(roll_back=True, roll_back_run=" manual__1\n")
+    assert (params.roll_back, params.roll_back_run) == (True, "manual__1")
+
+
+def test_a_roll_back_may_leave_open_of_which_run() -> None:
+    assert rotation_params(roll_back=True).roll_back_run is None
+    assert rotation_params(roll_back=True, roll_back_run="  ").roll_back_run is None
+
+
+def test_a_run_to_roll_back_without_that_order_is_refused() -> None:
+    # It would otherwise rotate forward, which is the contrary.
+    with pytest.raises(UnusableParams, match="roll_back_run names a run, but roll_back is off"):
+        rotation_params(roll_back_run="manual__1")
+
+
+@pytest.mark.parametrize("name", ["force", "require_approval", "embed_where_prompting", "dry_run"])
+def test_every_switch_may_be_on(name: str) -> None:
+    assert getattr(rotation_params(**{name: True}), name) is True
 
 
 @pytest.mark.parametrize(

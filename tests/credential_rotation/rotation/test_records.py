@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from credential_rotation.rotation.outcomes import Outcome, Proof
+from credential_rotation.rotation.proof import Proving
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.tableau.content import ContentType
 from tests.builders import target
@@ -21,6 +23,23 @@ FULL = target(
     attempts=3,
     canary=True,
     retriable=True,
+    new_username="jane",
+    embed_password=True,
+    updated_at="2026-05-01T08:00:00Z",
+    has_extracts=False,
+    size=12,
+    connected_workbooks=3,
+    touched=True,
+    saved_at="2026-05-02T08:00:00+00:00",
+    proving=Proving(
+        saved_at="2026-05-02T08:00:00Z",
+        since=1777708800.25,
+        ruled_out=(Proof.REFRESH_JOB, Proof.QUERY),
+        job_id="job-1",
+        is_our_job=True,
+        unwell=1,
+    ),
+    undoing="it did not connect",
 )
 
 
@@ -41,7 +60,56 @@ def test_what_a_later_version_adds_is_ignored() -> None:
 def test_the_brief_form_of_a_target_is_brief() -> None:
     # It goes through an XCom by the thousand.
     assert not set(target(1).brief()) & {"outcome", "proof", "reason", "attempts", "canary", "retriable"}
+    assert not set(target(1).brief()) & {"touched", "saved_at", "proving", "undoing", "new_username"}
     assert len(json.dumps(target(1).brief())) < 400
+
+
+def test_every_field_of_the_full_record_is_filled() -> None:
+    # Or else the way through JSON is not shown for it.
+    assert [name for name, value in FULL.as_dict().items() if not value and value is not False] == ["server_port"]
+
+
+@pytest.mark.parametrize("kept", [name for name in target(1).as_dict() if name not in target(1).brief()])
+def test_what_an_earlier_version_did_not_know_has_its_default(kept: str) -> None:
+    values = {name: value for name, value in FULL.as_dict().items() if name != kept}
+    assert ConnectionRecord.from_dict(values) == replace(FULL, **{kept: getattr(target(1), kept)})
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UPDATED, Outcome.UNCHANGED, Outcome.PLANNED, Outcome.GONE])
+def test_what_is_as_it_was_asked_for_is_well_whatever_is_said_of_it(outcome: Outcome) -> None:
+    assert target(1, outcome=outcome).is_well
+    assert target(1, outcome=outcome, reason="because").is_well
+
+
+@pytest.mark.parametrize("outcome", [None, Outcome.FAILED, Outcome.NOT_ATTEMPTED, Outcome.EXCLUDED])
+def test_what_is_not_as_it_was_asked_for_is_not_well(outcome: Outcome | None) -> None:
+    assert not target(1, outcome=outcome).is_well
+
+
+def test_a_roll_back_is_well_only_where_it_was_asked_for() -> None:
+    assert target(1, outcome=Outcome.ROLLED_BACK).is_well
+    assert not target(1, outcome=Outcome.ROLLED_BACK, reason="it did not connect").is_well
+
+
+@pytest.mark.parametrize(
+    ("outcome", "validated"),
+    [
+        (Outcome.UPDATED, True),
+        (Outcome.UNCHANGED, True),
+        (Outcome.ROLLED_BACK, True),
+        (Outcome.GONE, False),
+        (Outcome.PLANNED, False),
+        (Outcome.FAILED, False),
+        (Outcome.NOT_ATTEMPTED, False),
+        (None, False),
+    ],
+)
+def test_a_canary_validates_only_what_it_shows(outcome: Outcome | None, validated: bool) -> None:
+    assert target(1, canary=True, outcome=outcome).is_validated is validated
+
+
+def test_a_canary_that_was_put_back_validates_nothing() -> None:
+    assert not target(1, canary=True, outcome=Outcome.ROLLED_BACK, reason="it did not connect").is_validated
 
 
 def test_two_connections_of_one_item_have_two_keys() -> None:
@@ -51,4 +119,5 @@ def test_two_connections_of_one_item_have_two_keys() -> None:
 
 def test_the_content_of_a_record_is_what_an_update_needs() -> None:
     assert (FULL.content.type, FULL.content.id) == (ContentType.VIRTUAL_CONNECTION, "item-00001")
+    assert FULL.content.has_extracts is False
     assert (FULL.connection.id, FULL.connection.server_address) == ("connection-00001", FULL.server_address)

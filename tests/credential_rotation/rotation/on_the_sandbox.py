@@ -1,0 +1,25 @@
+"""What tests of updates share: the token that is embedded, and the targets of the sandbox as a run finds them."""
+
+from __future__ import annotations
+
+from credential_rotation.rotation.credentials import SnowflakeCredential
+from credential_rotation.rotation.filters import Filters
+from credential_rotation.rotation.inventory import take_inventory
+from credential_rotation.rotation.records import ConnectionRecord
+from credential_rotation.rotation.selection import SiteInventory, select
+from credential_rotation.tableau.content import ContentType
+from credential_rotation.tableau.tableau_site import TableauSite
+from sandbox.tableau import RawAnswer
+from tests.builders import snowflake_credential
+
+TOKEN = 'today\'s <token> & "more"'
+CREDENTIAL = snowflake_credential(token=TOKEN, tableau_usernames=["jane"])
+ACCEPTED_WITHOUT_EFFECT = RawAnswer(200, '<tsResponse xmlns="http://tableau.com/api"/>', "application/xml")
+UPDATE = "update_connection"
+
+
+def find_targets(tableau: TableauSite, credential: SnowflakeCredential = CREDENTIAL) -> list[ConnectionRecord]:
+    """As a run finds them."""
+    taken = SiteInventory("tableau_default", "acme", take_inventory(tableau, list(ContentType), 4))
+    selected = select([taken], [credential], Filters(), embed_where_prompting=True)
+    return [record for record in selected if record.is_target]
