@@ -80,8 +80,12 @@ class _Person:
 
 def _shorten_waits(dag: Any) -> None:
     """That something is tried again is what counts here, not how long that waits."""
-    from credential_rotation import retry_policy  # noqa: PLC0415 (importable once Airflow has loaded the plugins)
+    # Importable once Airflow has loaded the plugins.
+    from credential_rotation import retry_policy, updating  # noqa: PLC0415
+    from credential_rotation.rotation import proof  # noqa: PLC0415
 
+    proof.YOUNGEST_CACHE_SECONDS = 1.0
+    updating._SHORTEST_ABSENCE = 1.0
     retry_policy._FIRST_DELAY = retry_policy._LONGEST_DELAY = 0.2
     for task in dag.tasks:
         task.retry_delay = timedelta(seconds=0.2)

@@ -242,14 +242,6 @@ def test_names_too_long_for_a_label_are_cut_short(
     assert [len(label) for label in labels] == [250, 250]
 
 
-def test_a_second_run_ends_in_the_same_state(rotate: Rotations, serve: Callable[[TableauState], TableauServer]) -> None:
-    tableau = serve(small_tableau(ETL))
-    before = take_snapshot(tableau.state.site)
-    assert rotate(tableau, connections_per_task=5).state == "success"
-    assert rotate(tableau, connections_per_task=5).state == "success"
-    assert judge(before, tableau.state.site, tableau.state.site.credentials).ok
-
-
 def test_what_asks_people_is_written_only_when_that_is_asked_for(
     rotate: Rotations, serve: Callable[[TableauState], TableauServer]
 ) -> None:
