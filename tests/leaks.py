@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import gzip
+import hashlib
 import html
 import json
 import os
@@ -27,6 +28,8 @@ from xml.sax import saxutils
 
 SHORTEST = 8
 """A shorter secret, or a shorter part of one, would be found by chance."""
+
+_HASHES = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha3_256", "blake2b", "blake2s")
 
 SQLITE_MAGIC = b"SQLite format 3\x00"
 ZLIB_HEADERS = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
@@ -100,6 +103,18 @@ def _byte_forms(value: bytes) -> Iterator[tuple[str, bytes]]:
 def _lower_case_percents(encoded: str) -> str:
     head, *rest = encoded.split("%")
     return "%".join([head, *(part[:2].lower() + part[2:] for part in rest)])
+
+
+def traces_of(secrets: Mapping[str, str]) -> dict[str, str]:
+    """These secrets, and the hashes of them that anybody could make, who then could try out what the secret is."""
+    traces = dict(secrets)
+    for name, value in secrets.items():
+        for kind in _HASHES:
+            digest = hashlib.new(kind, value.encode(), usedforsecurity=False).digest()
+            # Half of it is enough to recognise it, and whoever shortened it kept that much.
+            traces[f"{kind} of {name}"] = digest.hex()[: len(digest)]
+            traces[f"{kind} of {name}, base64"] = base64.b64encode(digest).decode()[: len(digest) * 2 // 3]
+    return traces
 
 
 class Scanner:

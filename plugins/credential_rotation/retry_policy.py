@@ -10,7 +10,7 @@ from airflow.sdk import Context, RetryDecision, RetryPolicy
 from credential_rotation.hooks.snowflake import SnowflakeDriverMissing
 from credential_rotation.rotation.credentials import UnusableCredential
 from credential_rotation.rotation.selection import SelectionError
-from credential_rotation.rotation.snowflake_words import SnowflakeUnreachable
+from credential_rotation.rotation.snowflake_words import SnowflakeRefused, SnowflakeUnreachable
 from credential_rotation.rotation.wrong_input import UnusableParams
 from credential_rotation.tableau.errors import SessionEnded, TableauError, TableauUnwell, Throttled
 
@@ -39,7 +39,15 @@ class ConnectionsUnfinished(Exception):
         self.retry_after = retry_after
 
 
-_PERMANENT = (ConnectionsFailed, RunIsRed, SnowflakeDriverMissing, UnusableParams, UnusableCredential, SelectionError)
+_PERMANENT = (
+    ConnectionsFailed,
+    RunIsRed,
+    SnowflakeDriverMissing,
+    SnowflakeRefused,
+    UnusableParams,
+    UnusableCredential,
+    SelectionError,
+)
 
 
 class RotationRetryPolicy(RetryPolicy):

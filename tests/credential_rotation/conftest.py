@@ -13,6 +13,7 @@ import pytest
 from sandbox.tableau import Site, TableauServer, TableauState
 from tests.credential_rotation.hooks.connecting import Connect
 from tests.credential_rotation.hooks.session_stores import MemoryStore
+from tests.credential_rotation.supervising import Supervisor, supervise
 
 _FROM_OUTSIDE = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC")
 
@@ -84,6 +85,12 @@ def nothing_masked() -> None:
     from airflow.sdk._shared.secrets_masker import reset_secrets_masker  # noqa: PLC0415 (imports Airflow)
 
     reset_secrets_masker()
+
+
+@pytest.fixture
+def supervisor(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
+    """Airflow itself is not here: a stand-in holds Variables, and tests look at what it is sent."""
+    return supervise(monkeypatch)
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from credential_rotation.rotation.params import RotationParams
 from tests.builders import DEFAULTS
 
 TEXTS, SWITCH, MAYBE_TEXT, MAYBE_NUMBER = "array", "boolean", ["null", "string"], ["null", "integer"]
-# canary_proof becomes `connects` when that is available.
 CONTRACT: dict[str, tuple[Any, Any]] = {
     "tableau_conn_ids": (TEXTS, ["tableau_default"]),
     "snowflake_conn_ids": (TEXTS, ["snowflake_pat"]),
@@ -26,10 +25,12 @@ CONTRACT: dict[str, tuple[Any, Any]] = {
     "ids": (TEXTS, []),
     "dry_run": (SWITCH, False),
     "validate_on": (MAYBE_TEXT, None),
-    "canary_proof": ("string", "saved"),
+    "canary_proof": ("string", "connects"),
     "proof": ("string", "saved"),
     "require_approval": (SWITCH, False),
     "force": (SWITCH, False),
+    "roll_back": (SWITCH, False),
+    "roll_back_run": (MAYBE_TEXT, None),
     "embed_where_prompting": (SWITCH, False),
     "max_failures": (["integer", "string"], "10%"),
     "connections_per_task": (MAYBE_NUMBER, None),
@@ -71,7 +72,10 @@ def test_choices_are_offered_to_choose_from() -> None:
         ("snowflake_conn_ids", [""]),
         ("content_types", ["dashboard"]),
         ("dry_run", "yes"),
+        ("canary_proof", None),
         ("proof", "hope"),
+        ("roll_back", "yes"),
+        ("roll_back_run", ["manual__1"]),
         ("connections_per_task", 0),
         ("connections_per_task", "many"),
         ("max_requests_per_minute", 0),

@@ -14,6 +14,7 @@ from credential_rotation import journal as journal_module
 from credential_rotation.failure_marks import FailureMarks
 from credential_rotation.journal import Journal, read_journals
 from credential_rotation.rotation.outcomes import Outcome, Proof
+from credential_rotation.rotation.proof import Proving
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.run_folder import RunFolder
 from credential_rotation.tableau.content import ContentType
@@ -90,8 +91,19 @@ def test_what_is_left_is_what_is_not_as_it_should_be(folder: RunFolder, outcome:
     journal = start(folder, targets=TARGETS[:1])
     journal.note(replace(TARGETS[0], outcome=outcome))
     journal.close()
-    done = outcome in (Outcome.UPDATED, Outcome.UNCHANGED, Outcome.PLANNED, Outcome.GONE)
+    done = outcome in (Outcome.UPDATED, Outcome.UNCHANGED, Outcome.PLANNED, Outcome.GONE, Outcome.ROLLED_BACK)
     assert [each.outcome for each in start(folder, targets=TARGETS[:1]).left()] == ([] if done else [outcome])
+
+
+def test_what_was_put_back_since_it_did_not_connect_is_left_and_what_a_roll_back_put_back_is_not(
+    folder: RunFolder,
+) -> None:
+    journal = start(folder, targets=TARGETS[:2])
+    put_back = replace(TARGETS[0], outcome=Outcome.ROLLED_BACK, reason="it did not connect")
+    journal.note(put_back)
+    journal.note(replace(TARGETS[1], outcome=Outcome.ROLLED_BACK))
+    journal.close()
+    assert start(folder, targets=TARGETS[:2]).left() == [put_back]
 
 
 def test_a_record_comes_back_as_it_was(folder: RunFolder) -> None:
@@ -101,6 +113,25 @@ def test_a_record_comes_back_as_it_was(folder: RunFolder) -> None:
     journal.close()
     assert start(folder).records() == [record]
     assert read_journals(folder, PLAN)[1] == [record]
+
+
+@pytest.mark.parametrize("undoing", [None, "its refresh failed"])
+def test_how_far_a_proof_is_comes_back_as_it_was(folder: RunFolder, undoing: str | None) -> None:
+    proving = Proving(
+        saved_at="2026-11-24T04:00:00Z", since=1.5, ruled_out=(Proof.QUERY,), job_id="job-1", is_our_job=True, unwell=1
+    )
+    record = replace(TARGETS[0], attempts=1, touched=True, proving=proving, undoing=undoing)
+    journal = start(folder)
+    journal.note(record)
+    journal.close()
+    assert start(folder).left() == [record, *TARGETS[1:]]
+
+
+def test_of_a_single_connection_each_step_is_in_the_file_at_once(folder: RunFolder) -> None:
+    journal = start(folder, targets=TARGETS[:1])
+    saved = replace(TARGETS[0], attempts=1, touched=True, proving=Proving("2026-11-24T04:00:00Z", since=1.5))
+    journal.note(saved)  # never closed
+    assert start(folder, targets=TARGETS[:1]).left() == [saved]
 
 
 def test_a_killed_task_leaves_what_it_did_until_seconds_ago(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,28 +7,37 @@ from pathlib import Path
 
 import pytest
 
+from credential_rotation.fingerprint import Fingerprints
 from credential_rotation.plan_files import (
     Plan,
+    PlannedCredential,
     check_token,
     drop_plan,
     find_plan,
     read_batch,
     read_plan,
+    read_secrets,
     write_batch,
     write_plan,
 )
 from credential_rotation.rotation.credentials import SnowflakeCredential, UnusableCredential
+from credential_rotation.rotation.ledger import Secrets
 from credential_rotation.rotation.outcomes import Exclusion, Outcome
 from credential_rotation.run_folder import FilesNotShared, RunFolder
 from tests.builders import target, targets
+from tests.leaks import Scanner, traces_of
 
-CREDENTIAL = SnowflakeCredential("snowflake_etl", "ETL_USER", "the-token-of-today", frozenset(), frozenset())
+CREDENTIAL = SnowflakeCredential(
+    "snowflake_etl", "ETL_USER", "the-token-of-today", frozenset(), frozenset(), "the-token-of-last-year"
+)
+FINGERPRINTS = Fingerprints(b"a key")
 PLAN = Plan(
     plan_id="abc",
     content=3,
     notes=("a note",),
     problems=("a problem",),
     records=(*targets(2), replace(target(9), outcome=Outcome.EXCLUDED, reason=Exclusion.OAUTH)),
+    sites={"tableau_default": "https://tableau.acme.example#acme"},
 )
 
 
@@ -38,30 +47,64 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def test_a_plan_comes_back_as_it_was(folder: RunFolder) -> None:
-    write_plan(folder, PLAN, [CREDENTIAL])
+    write_plan(folder, PLAN, [CREDENTIAL], FINGERPRINTS)
     assert read_plan(folder) == PLAN
 
 
+def test_what_is_left_to_do_are_the_targets_without_an_outcome(folder: RunFolder) -> None:
+    excluded = replace(PLAN.records[2], snowflake_conn_id=None)
+    current = replace(target(3), outcome=Outcome.UNCHANGED)
+    write_plan(folder, replace(PLAN, records=(*targets(2), current, excluded)), [CREDENTIAL], FINGERPRINTS)
+    assert read_plan(folder).targets == [*targets(2), current]
+    assert read_plan(folder).to_update == targets(2)
+
+
+def test_the_fingerprints_of_both_secrets_are_kept_with_the_user(folder: RunFolder) -> None:
+    only_one = replace(CREDENTIAL, conn_id="snowflake_bi", login="BI_USER", previous=None)
+    write_plan(folder, PLAN, [CREDENTIAL, only_one], FINGERPRINTS)
+    token, previous = (FINGERPRINTS.of(secret) for secret in CREDENTIAL.secrets)
+    assert read_secrets(folder, "abc") == {
+        "snowflake_etl": PlannedCredential("ETL_USER", Secrets(token, previous)),
+        "snowflake_bi": PlannedCredential("BI_USER", Secrets(token)),
+    }
+    assert read_secrets(folder, "another plan") == {}
+
+
 def test_a_dropped_plan_is_gone_and_what_needs_one_says_where_it_may_be(folder: RunFolder) -> None:
-    write_plan(folder, PLAN, [CREDENTIAL])
+    write_plan(folder, PLAN, [CREDENTIAL], FINGERPRINTS)
     drop_plan(folder)
     assert find_plan(folder) is None
     with pytest.raises(FilesNotShared, match="CREDENTIAL_ROTATION_REPORTS"):
         read_plan(folder)
 
 
-def test_no_file_of_a_plan_holds_the_token(folder: RunFolder, tmp_path: Path) -> None:
-    write_plan(folder, PLAN, [CREDENTIAL])
+def test_no_file_of_a_plan_holds_a_secret_or_a_hash_that_anybody_could_make(folder: RunFolder, tmp_path: Path) -> None:
+    write_plan(folder, PLAN, [CREDENTIAL], FINGERPRINTS)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) == 2
-    assert all(CREDENTIAL.token not in path.read_text() for path in files)
+    scanner = Scanner(traces_of({"token": str(CREDENTIAL.token), "previous": str(CREDENTIAL.previous)}))
+    assert scanner.folder(tmp_path) == []
 
 
 def test_a_token_that_was_changed_meanwhile_is_refused(folder: RunFolder) -> None:
-    write_plan(folder, PLAN, [CREDENTIAL])
-    check_token(folder, "abc", CREDENTIAL)
-    with pytest.raises(UnusableCredential, match="'snowflake_etl': the token was changed"):
-        check_token(folder, "abc", replace(CREDENTIAL, token="another"))
+    write_plan(folder, PLAN, [CREDENTIAL], FINGERPRINTS)
+    check_token(folder, "abc", CREDENTIAL, FINGERPRINTS)
+    changed = replace(CREDENTIAL, token="another-token")
+    with pytest.raises(UnusableCredential, match="'snowflake_etl': the token was changed") as raised:
+        check_token(folder, "abc", changed, FINGERPRINTS)
+    assert not any(secret in str(raised.value) for secret in changed.secrets)
+
+
+def test_a_previous_secret_that_was_changed_meanwhile_is_no_matter(folder: RunFolder) -> None:
+    write_plan(folder, PLAN, [CREDENTIAL], FINGERPRINTS)
+    check_token(folder, "abc", replace(CREDENTIAL, previous=None), FINGERPRINTS)
+
+
+def test_of_a_credential_that_the_plan_does_not_know_the_files_are_not_shared(folder: RunFolder) -> None:
+    write_plan(folder, PLAN, [CREDENTIAL], FINGERPRINTS)
+    for plan_id, conn_id in (("abc", "snowflake_bi"), ("another", "snowflake_etl")):
+        with pytest.raises(FilesNotShared, match=f"What the plan says of '{conn_id}' is not where"):
+            check_token(folder, plan_id, replace(CREDENTIAL, conn_id=conn_id), FINGERPRINTS)
 
 
 def test_the_same_targets_are_the_same_batch_in_whatever_order(folder: RunFolder) -> None:

@@ -7,9 +7,11 @@ from datetime import timedelta
 import pytest
 from airflow.sdk import RetryAction
 
+from credential_rotation.hooks.snowflake import SnowflakeDriverMissing
 from credential_rotation.retry_policy import ConnectionsFailed, ConnectionsUnfinished, RotationRetryPolicy, RunIsRed
 from credential_rotation.rotation.credentials import UnusableCredential
 from credential_rotation.rotation.selection import SelectionError
+from credential_rotation.rotation.snowflake_words import Refusal, SnowflakeRefused, SnowflakeUnreachable
 from credential_rotation.rotation.wrong_input import UnusableParams
 from credential_rotation.tableau import errors
 from credential_rotation.tableau.errors import TableauError, TableauUnwell, Throttled
@@ -40,7 +42,7 @@ def throttled(seconds: float | None) -> Throttled:
 def test_every_error_is_either_passing_or_for_good() -> None:
     assert {kind.__name__ for kind in FOR_GOOD} == {
         "TableauError", "SessionKeepsEnding", "SignInRefused", "NotAllowed", "NotFound", "RequestRefused",
-        "EditRefused", "RedirectRefused", "TableauTooOld", "NotTrusted", "UnusableSetting",
+        "AlreadyQueued", "EditRefused", "RedirectRefused", "TableauTooOld", "NotTrusted", "UnusableSetting",
     }  # fmt: skip
 
 
@@ -57,6 +59,7 @@ def test_what_no_later_try_can_mend_fails_at_once(kind: type[TableauError]) -> N
         UnusableParams("why"),
         UnusableCredential("why"),
         SelectionError("why"),
+        SnowflakeDriverMissing("why"),
     ],
 )
 def test_wrong_input_and_a_red_run_fail_at_once_with_the_reason(error: Exception) -> None:
@@ -71,6 +74,17 @@ def test_what_may_pass_is_tried_again_after_a_while(kind: type[TableauError]) ->
 
 def test_connections_that_are_unfinished_are_tried_again() -> None:
     assert all(5 <= delay <= 20 for delay in delays(ConnectionsUnfinished("why")))
+
+
+def test_a_snowflake_that_could_not_be_asked_is_asked_again() -> None:
+    assert all(5 <= delay <= 20 for delay in delays(SnowflakeUnreachable("why")))
+
+
+@pytest.mark.parametrize("refusal", [None, *Refusal])
+def test_a_snowflake_that_said_no_is_not_asked_again(refusal: Refusal | None) -> None:
+    """Five refused sign-ins lock a user."""
+    decision = POLICY.evaluate(SnowflakeRefused("why", refusal), 1, 4)
+    assert (decision.action, decision.reason) == (RetryAction.FAIL, "why")
 
 
 def test_each_mapped_task_gets_an_instant_of_its_own() -> None:

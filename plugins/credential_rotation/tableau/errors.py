@@ -14,8 +14,9 @@ TableauError
 ├── SignInRefused               401001: wrong user, password, Tableau PAT, Connected App or site
 ├── NotAllowed                  403
 ├── NotFound                    404
-├── EditRefused                 400039: Tableau will never let this connection be edited this way
 ├── RequestRefused              any other 4xx
+│   ├── EditRefused             400039: Tableau will never let this connection be edited this way
+│   └── AlreadyQueued           409093: a refresh of this content waits or runs already
 ├── RedirectRefused             a redirect that must not be followed
 ├── TableauTooOld               its REST API lacks what we need (404003: the endpoint is not in this version)
 ├── NotTrusted                  its certificate

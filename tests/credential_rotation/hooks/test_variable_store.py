@@ -6,61 +6,15 @@ a real Airflow takes it is seen by the tests that run the DAG.
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
-from airflow.sdk.exceptions import ErrorType
-from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import (
-    DeleteVariable,
-    ErrorResponse,
-    GetConnection,
-    GetVariable,
-    OKResponse,
-    PutVariable,
-    VariableResult,
-)
-from airflow.sdk.execution_time.secrets.execution_api import ExecutionAPISecretsBackend
+from airflow.sdk.execution_time.comms import PutVariable
 from airflow.sdk.log import redact
-from airflow.secrets.environment_variables import EnvironmentVariablesBackend
 
 from credential_rotation.hooks.variable_store import VariableStore
 from sandbox.tableau import TableauState
 from tests.credential_rotation.hooks.connecting import Connect
+from tests.credential_rotation.supervising import Supervisor
 
 KEY = "credential_rotation_session_token_tableau_default"
-
-
-class Supervisor:
-    """Holds Variables, and notes what it is sent."""
-
-    def __init__(self) -> None:
-        self.variables: dict[str, str | None] = {}
-        self.sent: list[Any] = []
-
-    def send(self, message: Any) -> Any:
-        self.sent.append(message)
-        if isinstance(message, GetVariable):
-            if message.key in self.variables:
-                return VariableResult(key=message.key, value=self.variables[message.key])
-            return ErrorResponse(error=ErrorType.VARIABLE_NOT_FOUND)
-        if isinstance(message, GetConnection):
-            return ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
-        if isinstance(message, PutVariable):
-            self.variables[message.key] = message.value
-        if isinstance(message, DeleteVariable):
-            self.variables.pop(message.key, None)
-        return OKResponse(ok=True)
-
-
-@pytest.fixture
-def supervisor(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
-    supervisor = Supervisor()
-    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
-    # A task asks its supervisor; outside a task Airflow would look into a database.
-    backends = [ExecutionAPISecretsBackend(), EnvironmentVariablesBackend()]
-    monkeypatch.setattr("airflow.sdk.execution_time.supervisor.ensure_secrets_backend_loaded", lambda: backends)
-    return supervisor
 
 
 def test_there_is_nothing_at_first(supervisor: Supervisor) -> None:

@@ -71,7 +71,18 @@ def test_more_than_a_page_of_the_largest_size_is_read(connect: Connect, server: 
     found = TableauSite(connect()).content(ContentType.DATASOURCE)
     assert {each.id for each in found} == {each.id for each in site.contents}
     pages = [request.query for request in server.requests.all("list_datasources")]
-    assert pages[:2] == [{"pageSize": "1000", "pageNumber": "1"}, {"pageSize": "1000", "pageNumber": "2"}]
+    # A plain list of data sources tells neither their sizes nor which workbooks use them.
+    assert pages[:2] == [{"pageSize": "1000", "pageNumber": number, "fields": "_all_"} for number in ("1", "2")]
+
+
+def test_only_data_sources_are_asked_for_all_fields(connect: Connect, server: TableauServer) -> None:
+    tableau = TableauSite(connect())
+    for kind in ContentType:
+        tableau.content(kind)
+    asked = {request.operation: request.query.get("fields") for request in server.requests if request.query}
+    assert asked == {
+        "list_datasources": "_all_", "list_workbooks": None, "list_flows": None, "list_virtual_connections": None,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5])
