@@ -30,7 +30,7 @@ from credential_rotation.task_context import ThisTask
 
 log = logging.getLogger(__name__)
 
-# A task that comes back sooner than the scheduler has noticed that it went is taken for one that was lost: measured with
+# A task that comes back before the scheduler has noticed that it went is taken for one that was lost: seen with
 # 5 seconds on a LocalExecutor. Airflow advises against short intervals with its own sensors, too.
 _SHORTEST_ABSENCE = 30.0
 
@@ -172,7 +172,7 @@ def _conclude(task: ThisTask, records: Sequence[ConnectionRecord], result: Batch
     if waiting:
         seconds = max(_SHORTEST_ABSENCE, result.proof_in or 0.0)
         first = f"{waiting[0].title} · {waiting[0].username}"
-        log.info("Proofs that are not there yet: %d (first: %s). Looking again in %.0f s.", len(waiting), first, seconds)
+        log.info("Proofs not there yet: %d (first: %s). Looking again in %.0f s.", len(waiting), first, seconds)
         # Airflow's own way to wait without a worker slot; what is waited for stands in the journal.
         raise AirflowRescheduleException(  # type: ignore[no-untyped-call]
             datetime.now(UTC) + timedelta(seconds=seconds)

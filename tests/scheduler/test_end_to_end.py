@@ -11,7 +11,7 @@ import pytest
 from sandbox import stage
 from sandbox.airflow_api import Progress
 from sandbox.local_airflow import LocalAirflow
-from sandbox.tableau import TableauServer
+from sandbox.tableau import TableauCode, TableauServer
 from sandbox.verdict import compare_with_report, judge, take_snapshot
 from tests.leaks import ArgumentWatch, Scanner
 from tests.scheduler import small_site
@@ -165,3 +165,36 @@ def test_a_leak_would_be_seen(airflow: LocalAirflow) -> None:
     places = {finding.place for finding in findings}
     assert "airflow.db, table xcom, column value" in places
     assert any(finding.form.startswith("base64") and "into_the_log" in finding.place for finding in findings)
+
+
+@pytest.fixture(scope="module")
+def resumed(airflow: LocalAirflow, tableau: TableauServer, repeated: Rotation) -> tuple[Rotation, Rotation]:
+    """A run of which two updates are refused; and the same run after a person has cleared only what failed."""
+    others = [target for target in tableau.state.site.expected_targets() if target.content_type == "workbook"][:2]
+    for target in others:
+        refusal = TableauCode("400039", "The connection is not editable.")
+        tableau.faults.script("update_connection", refusal, {"connection_id": target.connection_id})
+    red = rotate(airflow, tableau, "resumed", "updated", force=True, max_failures=5)
+    before, writes_before = take_snapshot(tableau.state.site), _writes(tableau)
+    airflow.api.clear(stage.DAG_ID, "resumed", only_failed=True)
+    end = airflow.api.wait_for_run(stage.DAG_ID, "resumed", timeout=400)
+    site = tableau.state.site
+    report = json.loads((airflow.home / "credential_rotation" / stage.DAG_ID / "resumed" / "report.json").read_text())
+    green = Rotation(
+        end,
+        report,
+        wrong_in_tableau=list(judge(before, site, site.credentials).differences),
+        wrong_in_report=compare_with_report(site, site.credentials, report, "updated"),
+        writes=_writes(tableau) - writes_before,
+    )
+    return red, green
+
+
+def test_clearing_only_what_failed_does_only_that(resumed: tuple[Rotation, Rotation]) -> None:
+    red, green = resumed
+    assert (red.end.run.state, red.report["summary"]["failed"]) == ("failed", 2)
+    assert green.end.run.state == "success"
+    assert green.writes == 2
+    assert green.wrong_in_report == []
+    again = [task for task in green.end.tasks if task.try_number > 1]
+    assert sorted(task.task_id for task in again) == ["report", "update_connections", "update_connections"]

@@ -3,35 +3,71 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from credential_rotation.rotation.outcomes import EXCLUSION_MEANS, PROOF_MEANS, Exclusion, Outcome
 from credential_rotation.rotation.records import ConnectionRecord
+
+_MOST_ROWS = 40
 
 
 def question(plan: Sequence[ConnectionRecord], validated: Sequence[ConnectionRecord]) -> str:
-    """What the person is shown, in Markdown: what was validated, what would follow, and what is left out."""
+    """What the person is shown, in Markdown: what was validated and how, what would follow, and what is left out."""
     done = {record.key for record in validated}
     passed = {record.snowflake_conn_id for record in validated if record.is_validated}
-    lines = ["### Validated"]
-    lines += [
-        f"* {_escaped(record.title)} · {_escaped(record.username)}: {record.outcome}"
-        + (f" (proof: {record.proof})" if record.proof else f" ({_escaped(record.reason or '')})")
-        for record in validated
+    left = [record for record in plan if record.is_target and record.outcome is None and record.key not in done]
+    follow = [record for record in left if record.snowflake_conn_id in passed]
+    held_back = Counter(record.snowflake_conn_id for record in left if record.snowflake_conn_id not in passed)
+    unchanged = sum(record.outcome is Outcome.UNCHANGED for record in plan)
+    excluded = Counter(str(record.reason) for record in plan if record.outcome is Outcome.EXCLUDED)
+    lines = [
+        f"**{len(follow)} connections would be updated next.**",
+        "",
+        "### Validated",
+        "",
+        *_table(["Credential", "Connection", "User", "Outcome", "How"], map(_validated, validated)),
+        "",
+        "### Would be updated next",
+        "",
+        *_table(["Credential", "Type", "Project", "Connections"], _counted(follow)),
     ]
-    follow = Counter(
-        (record.snowflake_conn_id, record.content_type.words, record.project)
-        for record in plan
-        if record.snowflake_conn_id in passed and record.key not in done
-    )
-    lines += ["", "### Would be updated next", "", "| Credential | Type | Project | Connections |", "|---|---|---|---|"]
-    lines += [
-        f"| {_escaped(str(credential))} | {words} | {_escaped(project)} | {number} |"
-        for (credential, words, project), number in sorted(follow.items(), key=str)
-    ]
-    excluded = Counter(record.reason for record in plan if not record.is_target)
-    lines += ["", "### Left out", "", "| Reason | Connections |", "|---|---|"]
-    lines += [f"| {_escaped(str(reason))} | {number} |" for reason, number in excluded.most_common()]
+    if held_back:
+        counts = [(str(credential), str(number)) for credential, number in sorted(held_back.items(), key=str)]
+        lines += ["", "### Held back, since the first of their credential failed", ""]
+        lines += _table(["Credential", "Connections"], counts)
+    if unchanged:
+        lines += ["", f"{unchanged} more hold the current token already."]
+    if excluded:
+        rows = [(reason, _meaning(reason), str(number)) for reason, number in excluded.most_common()]
+        lines += ["", "### Left out", "", *_table(["Reason", "That is", "Connections"], rows)]
     return "\n".join(lines)
+
+
+def _validated(record: ConnectionRecord) -> tuple[str, ...]:
+    how = PROOF_MEANS[record.proof] if record.is_validated and record.proof else record.reason or ""
+    place = f"{record.content_type.words} {record.title}"
+    return str(record.snowflake_conn_id), place, record.new_username or record.username, str(record.outcome), how
+
+
+def _counted(follow: Iterable[ConnectionRecord]) -> list[tuple[str, ...]]:
+    counts = Counter((str(each.snowflake_conn_id), each.content_type.words, each.project) for each in follow)
+    return [(*place, str(number)) for place, number in sorted(counts.items())]
+
+
+def _meaning(reason: str) -> str:
+    return EXCLUSION_MEANS[Exclusion(reason)] if reason in list(Exclusion) else ""
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    listed = [list(row) for row in rows]
+    lines = [_row(head), _row(["---"] * len(head)), *(_row([_escaped(cell) for cell in row]) for row in listed)]
+    if len(listed) > _MOST_ROWS:
+        lines[2 + _MOST_ROWS :] = ["", f"... and {len(listed) - _MOST_ROWS} more rows."]
+    return lines
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _escaped(text: str) -> str:

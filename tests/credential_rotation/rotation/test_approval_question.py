@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from credential_rotation.rotation.approval_question import question
-from credential_rotation.rotation.outcomes import Exclusion, Outcome, Proof
+from credential_rotation.rotation.outcomes import PROOF_MEANS, Exclusion, Outcome, Proof
 from tests.builders import target
 
-CANARY = target(1, canary=True, outcome=Outcome.UPDATED, proof=Proof.SAVED)
+CANARY = target(1, canary=True, outcome=Outcome.UPDATED, proof=Proof.REFRESH_JOB)
 
 
 def test_it_says_what_was_validated_and_how() -> None:
-    assert "* Sales › Orders 1 · ETL\\_USER: updated (proof: saved)" in question([target(1)], [CANARY]).splitlines()
+    cells = ("snowflake\\_pat", "data source Sales › Orders 1", "ETL\\_USER", "updated", PROOF_MEANS[Proof.REFRESH_JOB])
+    row = f"| {' | '.join(cells)} |"
+    assert row in question([target(1)], [CANARY]).splitlines()
 
 
 def test_it_says_why_a_canary_failed() -> None:
     failed = target(1, canary=True, outcome=Outcome.FAILED, reason="Tableau answered 403")
-    assert "failed (Tableau answered 403)" in question([target(1)], [failed])
+    assert "| failed | Tableau answered 403 |" in question([target(1)], [failed])
 
 
 def test_it_counts_what_would_be_updated_next() -> None:
@@ -23,10 +25,11 @@ def test_it_counts_what_would_be_updated_next() -> None:
     lines = question(plan, [CANARY]).splitlines()
     assert "| snowflake\\_pat | data source | Sales | 2 |" in lines
     assert "| snowflake\\_pat | data source | Finance | 1 |" in lines
+    assert lines[0] == "**3 connections would be updated next.**"
 
 
 def test_it_does_not_offer_what_will_not_happen() -> None:
-    """The rest of a credential whose canary failed is not updated, whatever the person answers."""
+    """The rest of a credential whose canary failed is not updated, whatever the person answers; it is said how many."""
     plan = [
         target(1),
         target(2),
@@ -34,9 +37,23 @@ def test_it_does_not_offer_what_will_not_happen() -> None:
         target(4, snowflake_conn_id="snowflake_bi"),
     ]
     failed = target(3, snowflake_conn_id="snowflake_bi", canary=True, outcome=Outcome.FAILED, reason="403")
-    shown = question(plan, [CANARY, failed])
-    assert "| snowflake\\_pat |" in shown
-    assert "| snowflake\\_bi |" not in shown
+    lines = question(plan, [CANARY, failed]).splitlines()
+    assert "| snowflake\\_pat | data source | Sales | 1 |" in lines
+    assert not [line for line in lines if line.startswith("| snowflake\\_bi | data source | Sales")]
+    assert "| snowflake\\_bi | 1 |" in lines
+
+
+def test_it_says_how_many_need_no_update() -> None:
+    plan = [target(1), target(2), target(3, outcome=Outcome.UNCHANGED)]
+    assert "1 more hold the current token already." in question(plan, [CANARY])
+
+
+def test_a_long_list_is_cut() -> None:
+    plan = [target(number, project=f"Project {number:02}") for number in range(2, 60)]
+    lines = question(plan, [CANARY]).splitlines()
+    assert "| snowflake\\_pat | data source | Project 41 | 1 |" in lines
+    assert not [line for line in lines if "Project 42" in line]
+    assert "... and 18 more rows." in lines
 
 
 def test_it_counts_what_is_left_out_by_reason() -> None:
@@ -45,7 +62,10 @@ def test_it_counts_what_is_left_out_by_reason() -> None:
         for number, reason in enumerate([Exclusion.OAUTH, Exclusion.OTHER_USER, Exclusion.OTHER_USER])
     ]
     lines = question([target(9), *left_out], []).splitlines()
-    assert lines[-2:] == ["| other\\_user | 2 |", "| oauth | 1 |"]
+    assert lines[-2:] == [
+        "| other\\_user | a Snowflake user of none of the credentials | 2 |",
+        "| oauth | signs in with OAuth | 1 |",
+    ]
 
 
 def test_names_do_not_become_markup() -> None:
@@ -55,5 +75,7 @@ def test_names_do_not_become_markup() -> None:
     assert "<script>" not in shown
     assert "](http" not in shown
     assert "\n# w" not in shown
-    row = next(line for line in shown.splitlines() if line.startswith("| snowflake"))
-    assert row.replace("\\|", "").count("|") == 5
+    for row, cells in (("### Validated", 6), ("### Would be updated next", 5)):
+        lines = shown.splitlines()
+        first = lines[lines.index(row) + 4]
+        assert first.replace("\\|", "").count("|") == cells
