@@ -23,6 +23,7 @@ from credential_rotation.rotation.snowflake_words import (
 from credential_rotation.tableau.content import Content, ContentType
 from credential_rotation.tableau.errors import (
     AlreadyQueued,
+    NotAllowed,
     NotFound,
     RequestRefused,
     SignInRefused,
@@ -74,6 +75,7 @@ class Proving:
     :param job_id: the refresh that is waited for
     :param is_our_job: whether it was started for this proof
     :param unwell: how often Tableau or Snowflake was unwell when asked for data
+    :param not_before: when it may be asked again, in seconds since 1970 here; who looks earlier asks nothing
     """
 
     saved_at: str
@@ -82,6 +84,7 @@ class Proving:
     job_id: str | None = None
     is_our_job: bool = False
     unwell: int = 0
+    not_before: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,8 @@ class Prover:
         :raises NotFound: when the content is gone
         :raises TableauError: only where all connections are concerned: the sign-in is refused, say
         """
-        step = self._next(content, embedded, proving)
+        left = proving.not_before - self._clock()
+        step = self._next(content, embedded, proving) if left <= 0 else Waiting(proving, left)
         if not isinstance(step, Waiting):
             return step
         if self._clock() - step.proving.since < self._time_limit:
@@ -189,9 +193,9 @@ class Prover:
             except NoDataHere as why_not:
                 reason = str(why_not)
                 log.info("'%s' can't be proved by %s: %s", content.name, way, reason)
-                proving = replace(proving, ruled_out=(*proving.ruled_out, way))
+                proving = replace(proving, ruled_out=(*proving.ruled_out, way), job_id=None, is_our_job=False)
             except Throttled as error:
-                return Waiting(proving, error.retry_after or _UNWELL_LOOK)
+                return self._later(proving, error.retry_after or _UNWELL_LOOK)
         return NotProved(f"nothing can show that it connects: {reason}", Proof.NONE)
 
     def _by(self, way: Proof, content: Content, embedded: Embedded, proving: Proving) -> Step:
@@ -209,13 +213,19 @@ class Prover:
                 self._sign_in_to_snowflake(embedded)
         except (NotFound, Throttled):
             raise
+        except NotAllowed as error:
+            raise NoDataHere(str(error)) from None
         except (RequestRefused, SnowflakeRefused) as error:
             return NotProved(_with_advice(str(error)), way)
         except (TableauUnwell, SnowflakeUnreachable) as error:
             if refusal_in(str(error)) or proving.unwell >= _MOST_UNWELL:
                 return NotProved(_with_advice(str(error)), way)
-            return Waiting(replace(proving, unwell=proving.unwell + 1), _UNWELL_LOOK)
+            return self._later(replace(proving, unwell=proving.unwell + 1), _UNWELL_LOOK)
         return Proved(way)
+
+    def _later(self, proving: Proving, seconds: float) -> Waiting:
+        """Several proofs are looked at together, when the first may be there: this one is not to be asked for then."""
+        return Waiting(replace(proving, not_before=self._clock() + seconds), seconds)
 
     def _sign_in_to_snowflake(self, embedded: Embedded) -> None:
         if self._sign_in is None:
@@ -237,6 +247,8 @@ class Prover:
                 "Refresh job %s of '%s': %s It goes on, and so does the wait.", proving.job_id, content.name, error
             )
             return Waiting(proving, self._until_next_look(proving))
+        except RequestRefused as error:
+            raise NoDataHere(str(error)) from None
         except NotFound:
             return NotProved(f"its refresh job {proving.job_id} is not there any more", Proof.REFRESH_JOB)
         if not job.ended:
