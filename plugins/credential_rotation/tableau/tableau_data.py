@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Protocol
 from urllib.parse import quote
 from xml.etree.ElementTree import Element
@@ -30,6 +33,7 @@ _PENDING = "Pending"
 _UNFINISHED = (_PENDING, "InProgress")
 # Each try may be a sign-in that Snowflake refuses, and five of those lock the user.
 _ONE_TRY = 1
+_YEAR_1000, _YEAR_1900 = date(1000, 1, 1).toordinal(), date(1900, 1, 1).toordinal()
 # As young as a cached answer can be asked to be.
 YOUNGEST_CACHE_SECONDS = 60.0
 
@@ -146,11 +150,7 @@ class TableauData:
         """
         asked = {"datasource": {"datasourceLuid": content.id}}
         try:
-            field, is_text = _some_field(self._ask("read-metadata", asked))
-            query: dict[str, Any] = {"fields": [{"fieldCaption": field}]}
-            if is_text:
-                none_of = {"fieldCaption": field}, "SET", [uuid.uuid4().hex], True
-                query["filters"] = [dict(zip(("field", "filterType", "values", "exclude"), none_of, strict=True))]
+            query = _new_query(self._metadata(asked))
             self._ask("query-datasource", asked | {"query": query, "options": {"rowLimit": 1}})
         except (NotAllowed, NotFound) as error:
             raise NoDataHere(str(error)) from None
@@ -170,12 +170,24 @@ class TableauData:
         for view in views:
             try:
                 minutes = round(YOUNGEST_CACHE_SECONDS / 60)
-                self._api.fetch("GET", f"views/{view}/data?maxAge={minutes}", _CSV, tries=_ONE_TRY)
+                answer = self._api.fetch("GET", f"views/{view}/data?maxAge={minutes}", _CSV, tries=_ONE_TRY)
             except (NotAllowed, NotFound) as error:
                 why = str(error)
             else:
-                return
+                if answer.strip():
+                    return
+                # A dashboard of texts and pictures, say: nobody had to ask the database.
+                why = "no view of it has data"
         raise NoDataHere(why)
+
+    def _metadata(self, asked: dict[str, Any]) -> Any:
+        try:
+            return self._ask("read-metadata", asked)
+        except BadAnswer as error:
+            # An older Tableau Server has no such service; what answers then is whatever stands before it.
+            if error.status == 404:
+                raise NoDataHere(str(error)) from None
+            raise
 
     def _ask(self, what: str, question: dict[str, Any]) -> Any:
         body = self._api.fetch("POST", f"{_VIZQL}/{what}", _JSON, json.dumps(question).encode(), tries=_ONE_TRY)
@@ -196,19 +208,42 @@ class TableauData:
 _QUERY_NOT_UNDERSTOOD = ("4008", "404")
 
 
-def _some_field(metadata: Any) -> tuple[str, bool]:
-    """A field to ask for, a text rather than a number, and whether it is one."""
+def _new_query(metadata: Any) -> dict[str, Any]:
+    """A query of one field that nobody asked before; of a text rather than a number or date.
+
+    Shapes of filters: https://help.tableau.com/current/api/vizql-data-service/en-us/docs/vds_create_queries.html
+    """
     fields = metadata.get("data") if isinstance(metadata, dict) else None
-    plain = [each for each in fields or () if isinstance(each, dict) and each.get("fieldCaption") and _is_column(each)]
-    if not plain:
-        raise NoDataHere("it has no field that could be asked for")
-    plain.sort(key=lambda each: each.get("dataType") != "STRING")
-    return str(plain[0]["fieldCaption"]), plain[0].get("dataType") == "STRING"
+    columns = [
+        each for each in fields or () if isinstance(each, dict) and each.get("fieldCaption") and _is_column(each)
+    ]
+    for kinds, narrow in _FILTERS.items():
+        for column in columns:
+            if column.get("dataType") in kinds:
+                field = {"fieldCaption": str(column["fieldCaption"])}
+                return {"fields": [field], "filters": [{"field": field} | narrow()]}
+    raise NoDataHere("it has no field that could be asked for")
+
+
+# Each lets everything through, or as good as everything, and is hardly ever the same.
+_FILTERS: dict[tuple[str, ...], Callable[[], dict[str, Any]]] = {
+    ("STRING",): lambda: {"filterType": "SET", "values": [uuid.uuid4().hex], "exclude": True},
+    ("INTEGER", "REAL"): lambda: {
+        "filterType": "QUANTITATIVE_NUMERICAL",
+        "quantitativeFilterType": "MIN",
+        "min": -random.randint(10**14, 10**15),
+    },
+    ("DATE", "DATETIME"): lambda: {
+        "filterType": "QUANTITATIVE_DATE",
+        "quantitativeFilterType": "MIN",
+        "minDate": date.fromordinal(random.randint(_YEAR_1000, _YEAR_1900)).isoformat(),
+    },
+}
 
 
 def _is_column(field: dict[str, Any]) -> bool:
     """Not a calculation, which may well compute without the database."""
-    return not field.get("formula")
+    return not field.get("formula") and field.get("columnClass", "COLUMN") == "COLUMN"
 
 
 def _notes(job: Element) -> str:
