@@ -221,11 +221,12 @@ def retry_after_seconds(value: str | None) -> float | None:
 
 
 def _date(value: str | None) -> datetime | None:
+    """A date of HTTP, in UTC so that two of them can be compared as texts; None for anything else."""
     try:
         when = parsedate_to_datetime(value or "")
-    except (TypeError, ValueError):
+        return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+    except (TypeError, ValueError, OverflowError):
         return None
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def _signed_in(token: str | None) -> dict[str, str]:
