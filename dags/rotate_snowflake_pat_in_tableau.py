@@ -1,14 +1,15 @@
 """Rotate the Snowflake credential that Tableau content embeds.
 
-Finds every Tableau connection that embeds one of the given Snowflake users, updates **one** for each user and reads it
-back, and only then the rest, one mapped task per connection (in batches where there are many).
+Finds every Tableau connection that embeds one of the given Snowflake users, updates **one** for each user, sees that
+Tableau gets at its data with it (or puts the secret before back), and only then updates the rest, one mapped task per
+connection (in batches where there are many). What holds the current token already is left alone.
 
 | task | does | writes to Tableau |
 |---|---|---|
 | `check_params` | refuses wrong params and Airflow connections | no |
 | `discover` | reads every connection of a site | no |
 | `filter_connections` | decides which are targets, and why the others are none | no |
-| `validate_one` | updates one connection of each Snowflake user | one each |
+| `validate_one` | signs in to Snowflake, updates one connection of each user, and proves it; waits without a worker | one each |
 | `approve` | asks a person, with `require_approval` | no |
 | `plan_updates` | deals the rest out | no |
 | `update_connections` | updates the rest of each user that passed | yes |
@@ -16,7 +17,7 @@ back, and only then the rest, one mapped task per connection (in batches where t
 | `sign_out` | ends the Tableau session of this run | no |
 
 Begin with `{"dry_run": true}`. After mending what failed, clear the tasks that failed or were skipped: only what is not
-done is done again.
+done is done again. `{"roll_back": true}` puts the secret before back into what the latest run updated.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # needs what requirements-cluster.lock installs, which the ot
 pytestmark = pytest.mark.cluster
 
 RUN_ID = "cluster"
+QUEUED_SECONDS = 45
 NAMES = ("AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__API__SECRET_KEY", "POSTGRES_PASSWORD", "AIRFLOW_ADMIN_PASSWORD")
 # What Compose, a shell or a URL would take for something else, if one of them got to see it.
 ODD = "$HOME '\"%40@/:"
@@ -91,6 +92,7 @@ def rotation(cluster: Cluster, site: Site) -> Rotation:
         api.put_connection(conn_id, fields)
     _wait_for_dag(cluster)
     before = take_snapshot(site)
+    queue_refreshes(cluster, site)
     api.unpause(stage.DAG_ID)
     # A handful of mapped tasks shows all there is to see here; one for each connection would take minutes.
     api.trigger(stage.DAG_ID, stage.conf(site.credentials.values(), connections_per_task=10), RUN_ID)
@@ -108,6 +110,15 @@ def _wait_for_dag(cluster: Cluster) -> None:
         assert not cluster.api.import_errors()
         assert time.monotonic() < deadline, cluster.log("airflow-dag-processor")[-2000:]
         time.sleep(0.5)
+
+
+def queue_refreshes(cluster: Cluster, site: Site) -> None:
+    """Let every extract wait for a refresh already: the canaries must wait for that, longer than in a worker."""
+    for content_id in {target.content_id for target in site.expected_targets()}:
+        if site.content(content_id).has_extracts:
+            queued = {"content_id": content_id, "queue": "pending", "queue_seconds": QUEUED_SECONDS}
+            answer = requests.post(f"http://127.0.0.1:{cluster.sandbox_port}/_sandbox/jobs", json=queued, timeout=30)
+            assert answer.ok, answer.text
 
 
 def look_at_the_sandbox(cluster: Cluster, site: Site) -> None:
@@ -138,6 +149,21 @@ def test_each_task_ran_in_the_celery_worker(rotation: Rotation, cluster: Cluster
     log = cluster.log("airflow-worker")
     assert {task_id for task_id, _ in rows} >= {"discover", "filter_connections", "validate_one", "update_connections"}
     assert [task_id for task_id, celery_id in rows if f"[{celery_id}] Executing workload in Celery" not in log] == []
+
+
+def test_a_queued_refresh_is_waited_for_without_a_worker(rotation: Rotation, cluster: Cluster) -> None:
+    rows = cluster.database.rows(
+        "SELECT ti.map_index, ti.try_number, count(*) FROM task_instance ti JOIN task_reschedule tr ON tr.ti_id = ti.id"
+        " WHERE ti.run_id = %s AND ti.task_id = 'validate_one' GROUP BY 1, 2",
+        RUN_ID,
+    )
+    assert len(rows) == 3
+    assert {try_number for _, try_number, _ in rows} == {1}
+    assert {row["proof"] for row in rotation.report["connections"] if row["canary"]} == {"refresh_job"}
+    asked = requests.get(
+        f"http://127.0.0.1:{cluster.sandbox_port}/_sandbox/requests", params={"operation": "refresh"}, timeout=30
+    ).json()
+    assert [entry["code"] for entry in asked["requests"]] == ["409093"] * 3  # waited for, not submitted beside it
 
 
 def test_the_worker_processes_share_one_sign_in(rotation: Rotation) -> None:
