@@ -81,7 +81,12 @@ def content(name: str = "Orders", **fields: Any) -> Content:
 
 def connection(luid: str = "c1", **fields: Any) -> Connection:
     """A Snowflake connection with user and password."""
-    values = {"type": "snowflake", "server_address": ADDRESS, "username": "ETL_USER", "embed_password": True}
+    values: dict[str, Any] = {
+        "type": "snowflake",
+        "server_address": ADDRESS,
+        "username": "ETL_USER",
+        "embed_password": True,
+    }
     return Connection(id=luid, **values | fields)
 
 

@@ -75,7 +75,9 @@ def failed_by(target: ConnectionRecord, error: TableauError, *, retriable: bool)
     reason = str(error)
     if target.undoing:
         reason = f"{_shouted(target)} The secret before it could not be put back yet: {reason}"
-    return replace(target, outcome=Outcome.FAILED, reason=reason, retriable=retriable, attempts=target.attempts + 1)
+    failed = replace(target, outcome=Outcome.FAILED, reason=reason, retriable=retriable, attempts=target.attempts + 1)
+    # It may have been the reading back that failed.
+    return replace(failed, touched=True)
 
 
 def why_unfinished(target: ConnectionRecord) -> str:
@@ -123,6 +125,9 @@ def _undo(site: Writable, target: ConnectionRecord, credential: SnowflakeCredent
         written = embed_and_read_back(site, target, target.username, credential.previous)
         if written.outcome is Outcome.GONE:
             return Stage(replace(written, undoing=None))
+        if written.outcome is not None and not written.touched:
+            # Published again: what held the token is not there any more.
+            return Stage(replace(written, reason=f"{target.undoing} Then {written.reason}", undoing=None))
         if written.outcome is not None:
             final = not written.retriable or orders.is_last_try
             reason = f"{_shouted(target)} The secret before it could not be put back: {written.reason}"
@@ -137,7 +142,10 @@ def _undo(site: Writable, target: ConnectionRecord, credential: SnowflakeCredent
     try:
         step = orders.prover.step(target.content, embedded, target.proving)
     except NotFound:
-        return Stage(replace(of_missing(site, target), proving=None, undoing=None))
+        missing = of_missing(site, target)
+        if missing.outcome is Outcome.GONE:
+            return Stage(replace(missing, proving=None, undoing=None))
+        return Stage(_put_back(target, orders, Proof.NONE, ""))
     if isinstance(step, Waiting):
         return Stage(replace(target, proving=step.proving), wait=step.seconds)
     if not isinstance(step, NotProved):

@@ -92,4 +92,5 @@ def of_missing(site: Writable, target: ConnectionRecord) -> ConnectionRecord:
         reason = "Tableau lists this connection but does not find it when it is to be updated"
         return replace(target, outcome=Outcome.FAILED, reason=reason, retriable=True)
     reason = "its connections were replaced meanwhile (published again?); the next run finds the new ones"
-    return replace(target, outcome=Outcome.FAILED, reason=reason, retriable=False)
+    # Whatever was written to the one before went with it.
+    return replace(target, outcome=Outcome.FAILED, reason=reason, retriable=False, touched=False)

@@ -1,0 +1,604 @@
+"""One connection from the update to its proof, and a canary that fails back to where it was.
+
+Between any two steps the record goes through JSON: any step may be the first of a new try.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+
+from credential_rotation.rotation.credentials import SnowflakeCredential
+from credential_rotation.rotation.one_connection import (
+    DID_NOT_CONNECT,
+    NOTHING_SHOWS,
+    Orders,
+    Stage,
+    failed_by,
+    next_step,
+    why_unfinished,
+)
+from credential_rotation.rotation.outcomes import Outcome, Proof
+from credential_rotation.rotation.records import ConnectionRecord
+from credential_rotation.tableau.errors import Throttled
+from sandbox.snowflake_accounts import SnowflakeUser
+from sandbox.tableau import (
+    Connection,
+    Content,
+    Fault,
+    JobOutcome,
+    JobStatus,
+    Pass,
+    ResetAfter,
+    ServerError,
+    Site,
+    TableauCode,
+    TableauServer,
+    TableauState,
+    Throttle,
+    snowflake_connection,
+)
+from sandbox.tableau.answers import Answer
+from sandbox.tableau.faults import Exchange
+from tests.builders import snowflake_credential, target
+from tests.credential_rotation.hooks.connecting import Connect
+from tests.credential_rotation.rotation.on_the_sandbox import TOKEN, UPDATE, find_targets
+from tests.credential_rotation.rotation.proving import Proofs
+from tests.dags.small_tableau import DeletedJustBefore
+
+OLD = "the <old> secret"
+REFUSED = "Programmatic access token is invalid"
+SHOUTED = f"DEFAULT › IT NOW {DID_NOT_CONNECT}: "
+
+
+@pytest.fixture
+def user(state: TableauState) -> SnowflakeUser:
+    """Whom both the old and the new secret let in."""
+    return state.accounts.add_account("acme-prod").add_user("ETL_USER", secrets=[OLD, TOKEN])
+
+
+@pytest.fixture
+def way(state: TableauState, connect: Connect, user: SnowflakeUser) -> Way:
+    return Way(Proofs(state, connect()))
+
+
+class Way:
+    """Takes one connection through all its steps, as a canary if nothing else is said."""
+
+    def __init__(self, proofs: Proofs) -> None:
+        self.proofs = proofs
+        self.credential = snowflake_credential(token=TOKEN, previous_password=OLD)
+        self.orders = Orders(prover=proofs.prover(), is_canary=True)
+
+    def target(self) -> ConnectionRecord:
+        """The only target, as a run finds it."""
+        [found] = find_targets(self.proofs.tableau, self.credential)
+        return found
+
+    def step(self, record: ConnectionRecord, credential: SnowflakeCredential | None = None) -> Stage:
+        """One step of a task that knows nothing but what is kept of the one before."""
+        kept = json.dumps(record.as_dict())
+        assert not any(json.dumps(secret)[1:-1] in kept for secret in self.credential.secrets)
+        known = ConnectionRecord.from_dict(json.loads(kept))
+        assert known == record
+        stage = next_step(self.proofs.tableau, known, credential or self.credential, self.orders)
+        assert not any(secret in str(stage.record.reason) for secret in self.credential.secrets)
+        return stage
+
+    def until(self, here: Callable[[ConnectionRecord], bool], record: ConnectionRecord) -> ConnectionRecord:
+        """Steps with the waits between them, until the record is somewhere."""
+        for _ in range(500):
+            stage = self.step(record)
+            record = stage.record
+            if here(record):
+                return record
+            assert stage.wait is not None
+            self.proofs.state.clock.advance(seconds=stage.wait)
+        raise AssertionError("it never gets there")
+
+    def to_the_end(self, record: ConnectionRecord | None = None) -> ConnectionRecord:
+        """Until it has an outcome."""
+        return self.until(lambda record: record.outcome is not None, record or self.target())
+
+    def to_undoing(self) -> ConnectionRecord:
+        """Until it is to be put back."""
+        return self.until(lambda record: record.undoing is not None, self.target())
+
+
+def one() -> list[Connection]:
+    return [snowflake_connection(password=OLD)]
+
+
+def extract(site: Site) -> Content:
+    return site.add_datasource("It", connections=one(), has_extracts=True)
+
+
+def live(site: Site) -> Content:
+    return site.add_datasource("It", connections=one())
+
+
+def live_workbook(site: Site) -> Content:
+    return site.add_workbook("It", connections=one())
+
+
+def flow(site: Site) -> Content:
+    return site.add_flow("It", connections=one())
+
+
+each_kind = pytest.mark.parametrize(
+    ("add", "proof"),
+    [
+        (extract, Proof.REFRESH_JOB),
+        (live, Proof.QUERY),
+        (live_workbook, Proof.VIEW_DATA),
+        (flow, Proof.SNOWFLAKE_LOGIN),
+    ],
+)
+
+
+def secret_of(content: Content) -> str | None:
+    return content.connections[0].password
+
+
+def writes_to(content: Content) -> int:
+    return len(content.connections[0].writes)
+
+
+class TestProved:
+    """It connects."""
+
+    @each_kind
+    def test_a_canary_that_connects_is_updated_with_one_write(
+        self, way: Way, site: Site, add: Callable[[Site], Content], proof: Proof
+    ) -> None:
+        content = add(site)
+        after = way.to_the_end()
+        assert (after.outcome, after.proof, after.reason) == (Outcome.UPDATED, proof, None)
+        assert after.is_validated
+        assert (after.proving, after.undoing, after.attempts, after.touched) == (None, None, 1, True)
+        assert (secret_of(content), writes_to(content)) == (TOKEN, 1)
+
+    def test_nothing_is_asked_of_a_connection_that_need_only_be_saved(
+        self, way: Way, site: Site, server: TableauServer
+    ) -> None:
+        content = extract(site)
+        target = way.target()
+        server.requests.clear()
+        way.orders = Orders(is_canary=True)
+        after = way.to_the_end(target)
+        assert (after.outcome, after.proof) == (Outcome.UPDATED, Proof.SAVED)
+        assert server.requests.counts() == {UPDATE: 1, "query_connections": 1}
+        assert secret_of(content) == TOKEN
+
+    def test_a_task_that_died_after_it_asked_for_a_refresh_finds_that_refresh(
+        self, way: Way, site: Site, server: TableauServer
+    ) -> None:
+        content = extract(site)
+        way.proofs.state.job_queue_seconds = 40
+        saved = way.step(way.target()).record
+        way.step(saved)
+        assert way.to_the_end(saved).proof is Proof.REFRESH_JOB
+        assert (len(way.proofs.state.jobs), writes_to(content)) == (1, 1)
+
+    def test_the_user_that_is_embedded_is_the_login_or_who_was_there_before(self, way: Way, site: Site) -> None:
+        content = live(site)
+        content.connections[0].username = "etl_user"
+        way.to_the_end()
+        assert content.connections[0].username == "ETL_USER"
+        way.to_the_end(replace(way.target(), new_username="Etl_User"))
+        assert content.connections[0].username == "Etl_User"
+
+
+class TestPutBack:
+    """A canary that does not connect."""
+
+    @each_kind
+    def test_it_is_put_back_and_shown_to_connect_again(
+        self, way: Way, site: Site, user: SnowflakeUser, add: Callable[[Site], Content], proof: Proof
+    ) -> None:
+        content = add(site)
+        user.secrets.discard(TOKEN)
+        after = way.to_the_end()
+        assert (after.outcome, after.proof) == (Outcome.ROLLED_BACK, proof)
+        assert REFUSED in str(after.reason)
+        assert str(after.reason).endswith("The secret before it was put back and connects.")
+        assert not after.is_well
+        assert (after.proving, after.undoing, after.retriable, after.attempts) == (None, None, False, 2)
+        assert (secret_of(content), writes_to(content)) == (OLD, 2)
+        # The new one was tried once.
+        assert [secret for _, secret, _ in user.sign_ins] == [TOKEN, OLD]
+
+    def test_the_user_that_was_there_before_is_put_back_as_well(
+        self, way: Way, site: Site, user: SnowflakeUser
+    ) -> None:
+        content = live(site)
+        content.connections[0].username = "etl_user"
+        user.secrets.discard(TOKEN)
+        assert way.to_the_end().outcome is Outcome.ROLLED_BACK
+        assert [write["userName"] for write in content.connections[0].writes] == ["ETL_USER", "etl_user"]
+
+    def test_that_it_is_to_be_put_back_is_known_before_it_is(self, way: Way, site: Site, user: SnowflakeUser) -> None:
+        content = live(site)
+        user.secrets.discard(TOKEN)
+        record = way.to_undoing()
+        assert (record.outcome, record.reason, record.proving) == (None, None, None)
+        assert REFUSED in str(record.undoing)
+        assert (secret_of(content), writes_to(content)) == (TOKEN, 1)
+
+    def test_a_job_that_never_ends_is_a_failure_that_is_put_back(self, way: Way, site: Site) -> None:
+        content = extract(site)
+        content.job_outcome = JobOutcome.NEVER_ENDS
+        record = way.to_undoing()
+        assert "did not end within 60 minutes" in str(record.undoing)
+        assert [job.status for job in way.proofs.state.jobs.values()] == [JobStatus.CANCELLED]
+        content.job_outcome = None
+        assert way.to_the_end(record).outcome is Outcome.ROLLED_BACK
+        assert secret_of(content) == OLD
+
+    @pytest.mark.parametrize(
+        ("outcome", "hinted"), [(JobOutcome.FAILS, True), (JobOutcome.CANCELLED, True), (None, False)]
+    )
+    def test_where_the_token_may_not_be_the_cause_another_connection_is_proposed(
+        self, way: Way, site: Site, user: SnowflakeUser, outcome: JobOutcome | None, hinted: bool
+    ) -> None:
+        extract(site).job_outcome = outcome
+        user.secrets.discard(TOKEN)
+        assert ("validate_on" in str(way.to_undoing().undoing)) is hinted
+
+    def test_nothing_left_to_show_that_what_was_put_back_connects_is_no_failure_of_its_own(
+        self, way: Way, site: Site, server: TableauServer
+    ) -> None:
+        content = extract(site)
+        content.job_outcome = JobOutcome.FAILS
+        way.orders = replace(way.orders, prover=way.proofs.prover(check=False))
+        record = way.to_undoing()
+        server.faults.script("refresh", TableauCode("403004", "No."))
+        after = way.to_the_end(record)
+        assert (after.outcome, after.proof) == (Outcome.ROLLED_BACK, Proof.NONE)
+        assert str(after.reason).endswith("The secret before it was put back.")
+        assert secret_of(content) == OLD
+
+    def test_of_what_need_only_be_saved_what_is_put_back_need_only_be_saved(
+        self, way: Way, site: Site, server: TableauServer
+    ) -> None:
+        content = live(site)
+        target = way.target()
+        way.orders = Orders(is_canary=True, is_last_try=True)
+        server.faults.script(UPDATE, ResetAfter(), times=4)
+        server.requests.clear()
+        after = way.to_the_end(target)
+        assert (after.outcome, after.proof, secret_of(content)) == (Outcome.ROLLED_BACK, Proof.SAVED, OLD)
+        assert set(server.requests.counts()) == {UPDATE, "query_connections"}
+
+    @pytest.mark.parametrize("user_before", ["ETL_USER", "etl_user"])
+    def test_without_a_secret_before_it_stays_and_capital_letters_say_so(
+        self, way: Way, site: Site, user: SnowflakeUser, user_before: str
+    ) -> None:
+        content = live(site)
+        user.secrets.discard(TOKEN)
+        way.credential = snowflake_credential(token=TOKEN)
+        after = way.to_the_end()
+        assert (after.outcome, after.proof, after.retriable) == (Outcome.FAILED, Proof.QUERY, False)
+        assert str(after.reason).startswith(SHOUTED)
+        assert REFUSED in str(after.reason)
+        assert "extra 'previous_password'" in str(after.reason)
+        assert (secret_of(content), writes_to(content), after.undoing) == (TOKEN, 1, None)
+
+    def test_a_secret_before_that_was_taken_away_meanwhile_can_not_be_put_back_and_capital_letters_say_so(
+        self, way: Way, site: Site, user: SnowflakeUser
+    ) -> None:
+        content = live(site)
+        user.secrets.discard(TOKEN)
+        record = way.to_undoing()
+        after = way.step(record, snowflake_credential(token=TOKEN)).record
+        assert (after.outcome, after.undoing) == (Outcome.FAILED, None)
+        assert str(after.reason).startswith(SHOUTED)
+        assert REFUSED in str(after.reason)
+        assert writes_to(content) == 1
+
+    def test_a_secret_before_that_does_not_connect_either_is_told_in_capital_letters(
+        self, way: Way, site: Site, user: SnowflakeUser
+    ) -> None:
+        content = live(site)
+        user.secrets.clear()
+        after = way.to_the_end()
+        assert (after.outcome, after.proof, after.retriable) == (Outcome.FAILED, Proof.QUERY, False)
+        first, second = str(after.reason).split(" THE SECRET BEFORE IT WAS PUT BACK, BUT DOES NOT CONNECT EITHER: ")
+        assert REFUSED in first
+        assert REFUSED in second
+        assert (after.undoing, after.proving, secret_of(content)) == (None, None, OLD)
+
+    def test_a_put_back_that_fails_for_a_while_is_kept_in_mind_and_done_by_a_later_try(
+        self, way: Way, site: Site, user: SnowflakeUser, server: TableauServer
+    ) -> None:
+        content = live(site)
+        user.secrets.discard(TOKEN)
+        server.faults.script(UPDATE, [Pass(), *[ServerError(500)] * 4])
+        failed = way.to_the_end()
+        assert (failed.outcome, failed.retriable) == (Outcome.FAILED, True)
+        assert str(failed.reason).startswith(SHOUTED)
+        assert "could not be put back" in str(failed.reason)
+        assert REFUSED in str(failed.undoing)
+        assert secret_of(content) == TOKEN
+        after = way.to_the_end(failed)
+        assert (after.outcome, secret_of(content), writes_to(content)) == (Outcome.ROLLED_BACK, OLD, 2)
+        assert str(after.reason).startswith(str(failed.undoing))
+        # The new one is not tried again meanwhile.
+        assert [secret for _, secret, _ in user.sign_ins] == [TOKEN, OLD]
+
+    @pytest.mark.parametrize(
+        "lasting",
+        [([ServerError(500)] * 4, True), ([TableauCode("403004", "No.")], False)],
+        ids=["last", "refused"],
+    )
+    def test_a_put_back_that_fails_for_good_is_told_in_capital_letters(
+        self, way: Way, site: Site, user: SnowflakeUser, lasting: tuple[list[Fault], bool]
+    ) -> None:
+        faults, last = lasting
+        content = live(site)
+        user.secrets.discard(TOKEN)
+        way.proofs.state.faults.script(UPDATE, [Pass(), *faults])
+        way.orders = replace(way.orders, is_last_try=last)
+        after = way.to_the_end()
+        assert (after.outcome, after.retriable, after.undoing) == (Outcome.FAILED, False, None)
+        assert str(after.reason).startswith(SHOUTED)
+        assert REFUSED in str(after.reason)
+        assert "The secret before it could not be put back: Tableau answered" in str(after.reason)
+        assert secret_of(content) == TOKEN
+
+    def test_a_429_at_the_put_back_is_left_to_the_caller_and_nothing_is_forgotten(
+        self, way: Way, site: Site, user: SnowflakeUser, server: TableauServer
+    ) -> None:
+        content = live(site)
+        user.secrets.discard(TOKEN)
+        record = way.to_undoing()
+        server.faults.script(UPDATE, Throttle("120"))
+        with pytest.raises(Throttled) as raised:
+            way.step(record)
+        failed = failed_by(record, raised.value, retriable=True)
+        assert (failed.outcome, failed.retriable, failed.undoing) == (Outcome.FAILED, True, record.undoing)
+        assert str(failed.reason).startswith(SHOUTED)
+        assert "could not be put back yet" in str(failed.reason)
+        assert way.to_the_end(failed).outcome is Outcome.ROLLED_BACK
+        assert secret_of(content) == OLD
+
+
+class TestOnlyCanariesAreWatched:
+    """The others are many: they stay as they are, and the report names them."""
+
+    def test_another_connection_that_does_not_connect_has_failed_and_stays(
+        self, way: Way, site: Site, user: SnowflakeUser
+    ) -> None:
+        content = live(site)
+        user.secrets.discard(TOKEN)
+        way.orders = Orders(prover=way.proofs.prover(), is_last_try=True)
+        after = way.to_the_end()
+        assert (after.outcome, after.proof, after.retriable) == (Outcome.FAILED, Proof.QUERY, False)
+        assert REFUSED in str(after.reason)
+        assert "validate_on" not in str(after.reason)
+        assert (secret_of(content), writes_to(content)) == (TOKEN, 1)
+
+    def test_another_connection_that_nothing_can_prove_is_done_without_proof(self, way: Way, site: Site) -> None:
+        content = flow(site)
+        way.orders = Orders(prover=way.proofs.prover(check=False))
+        after = way.to_the_end()
+        assert (after.outcome, after.proof, after.reason) == (Outcome.UPDATED, Proof.NONE, None)
+        assert secret_of(content) == TOKEN
+
+    def test_a_canary_that_nothing_can_prove_is_not_touched(self, way: Way, site: Site, server: TableauServer) -> None:
+        content = flow(site)
+        way.orders = replace(way.orders, prover=way.proofs.prover(check=False))
+        after = way.to_the_end()
+        assert (after.outcome, after.reason, after.touched) == (Outcome.NOT_ATTEMPTED, NOTHING_SHOWS, False)
+        assert server.requests.count(UPDATE) == 0
+        assert secret_of(content) == OLD
+
+    def test_a_canary_of_which_it_turns_out_that_nothing_can_prove_it_is_put_back(self, way: Way, site: Site) -> None:
+        content = live(site)
+        content.can_be_queried = False
+        way.orders = replace(way.orders, prover=way.proofs.prover(check=False))
+        after = way.to_the_end()
+        assert (after.outcome, after.proof, secret_of(content)) == (Outcome.ROLLED_BACK, Proof.NONE, OLD)
+        assert "nothing can show that it connects" in str(after.reason)
+
+
+class TestFailedUpdate:
+    """The update of a canary fails, before anything could be proved."""
+
+    @pytest.mark.parametrize(("last", "outcome"), [(False, Outcome.FAILED), (True, Outcome.ROLLED_BACK)])
+    def test_an_update_without_an_answer_is_tried_again_and_put_back_on_the_last_try(
+        self, way: Way, site: Site, server: TableauServer, last: bool, outcome: Outcome
+    ) -> None:
+        content = live(site)
+        server.faults.script(UPDATE, ResetAfter(), times=4)
+        way.orders = replace(way.orders, is_last_try=last)
+        after = way.to_the_end()
+        assert (after.outcome, after.retriable, after.touched) == (outcome, not last, True)
+        assert secret_of(content) == (OLD if last else TOKEN)
+        assert not after.is_well
+
+    def test_an_update_without_an_answer_is_done_by_a_later_try(
+        self, way: Way, site: Site, server: TableauServer
+    ) -> None:
+        live(site)
+        server.faults.script(UPDATE, ResetAfter(), times=4)
+        failed = way.to_the_end()
+        way.orders = replace(way.orders, is_last_try=True)
+        after = way.to_the_end(failed)
+        assert (after.outcome, after.reason, after.retriable) == (Outcome.UPDATED, None, False)
+
+    def test_an_update_that_is_refused_before_it_changed_anything_needs_no_put_back(
+        self, way: Way, site: Site, server: TableauServer
+    ) -> None:
+        content = live(site)
+        server.faults.script(UPDATE, TableauCode("403004", "Not yours."))
+        way.orders = replace(way.orders, is_last_try=True)
+        after = way.to_the_end()
+        assert (after.outcome, after.touched, after.undoing) == (Outcome.FAILED, False, None)
+        assert "Not yours." in str(after.reason)
+        assert DID_NOT_CONNECT not in str(after.reason)
+        assert server.requests.count(UPDATE) == 1
+        assert secret_of(content) == OLD
+
+    def test_what_an_earlier_try_wrote_is_put_back_though_the_last_one_is_refused(
+        self, way: Way, site: Site, server: TableauServer
+    ) -> None:
+        content = live(site)
+        record = way.target()
+        server.faults.script("query_connections", Throttle("120"))
+        with pytest.raises(Throttled) as raised:
+            way.step(record)
+        assert secret_of(content) == TOKEN
+        failed = failed_by(record, raised.value, retriable=True)
+        server.faults.script(UPDATE, TableauCode("400000", "No."))
+        after = way.to_the_end(failed)
+        assert (after.outcome, secret_of(content)) == (Outcome.ROLLED_BACK, OLD)
+
+
+@dataclass(frozen=True)
+class _PublishedAgainJustBefore(Fault):
+    """An author publishes the item again just before this request, and its connections have new LUIDs."""
+
+    word = "published_again"
+    site: Site | None = None
+    content: Content | None = None
+
+    def play(self, exchange: Exchange) -> Answer:
+        assert self.site is not None
+        assert self.content is not None
+        self.site.republish(self.content, "typed by its author", new_ids=True)
+        return exchange.answer()
+
+
+class TestGone:
+    """People delete and publish meanwhile."""
+
+    @pytest.mark.parametrize("add", [extract, live_workbook])
+    def test_what_is_deleted_before_its_proof_is_gone(
+        self, way: Way, site: Site, server: TableauServer, add: Callable[[Site], Content]
+    ) -> None:
+        content = add(site)
+        record = way.step(way.target()).record
+        site.remove(content)
+        after = way.to_the_end(record)
+        assert (after.outcome, after.proving, after.undoing) == (Outcome.GONE, None, None)
+        assert not after.is_validated
+        assert server.requests.count(UPDATE) == 1
+
+    def test_what_is_deleted_before_it_is_put_back_is_gone(self, way: Way, site: Site, user: SnowflakeUser) -> None:
+        content = live(site)
+        user.secrets.discard(TOKEN)
+        record = way.to_undoing()
+        site.remove(content)
+        after = way.to_the_end(record)
+        assert (after.outcome, after.undoing) == (Outcome.GONE, None)
+
+    def test_what_is_deleted_while_it_is_put_back_is_gone(
+        self, way: Way, site: Site, user: SnowflakeUser, server: TableauServer
+    ) -> None:
+        content = extract(site)
+        user.secrets.discard(TOKEN)
+        record = way.to_undoing()
+        server.faults.script("refresh", DeletedJustBefore(site, content))
+        after = way.to_the_end(record)
+        assert (after.outcome, after.undoing, after.proving) == (Outcome.GONE, None, None)
+
+    def test_what_is_published_again_before_its_proof_holds_nothing_that_could_be_put_back(
+        self, way: Way, site: Site, server: TableauServer
+    ) -> None:
+        content = live(site)
+        server.faults.script("query_connections", [Pass(), _PublishedAgainJustBefore(site, content)])
+        after = way.to_the_end()
+        assert server.faults.left() == 0
+        assert (after.outcome, after.retriable) == (Outcome.FAILED, False)
+        assert "published again" in str(after.reason)
+        assert DID_NOT_CONNECT not in str(after.reason)
+        assert server.requests.count(UPDATE) == 1
+        assert secret_of(content) == "typed by its author"
+
+    def test_what_is_published_again_before_it_is_put_back_is_not_said_to_hold_the_token(
+        self, way: Way, site: Site, user: SnowflakeUser
+    ) -> None:
+        content = live(site)
+        user.secrets.discard(TOKEN)
+        record = way.to_undoing()
+        site.republish(content, "typed by its author", new_ids=True)
+        after = way.to_the_end(record)
+        assert (after.outcome, after.retriable, after.undoing) == (Outcome.FAILED, False, None)
+        assert REFUSED in str(after.reason)
+        assert "published again" in str(after.reason)
+        assert DID_NOT_CONNECT not in str(after.reason)
+
+    def test_a_put_back_that_tableau_does_not_find_for_its_proof_is_not_undone_by_a_later_try(
+        self, way: Way, site: Site, user: SnowflakeUser, server: TableauServer
+    ) -> None:
+        content = extract(site)
+        user.secrets.discard(TOKEN)
+        record = way.to_undoing()
+        server.faults.script("refresh", TableauCode("404004", "Not found."))
+        after = way.to_the_end(record)
+        assert server.faults.left() == 0
+        assert (after.outcome, after.proof, after.retriable) == (Outcome.ROLLED_BACK, Proof.NONE, False)
+        assert REFUSED in str(after.reason)
+        assert (secret_of(content), writes_to(content)) == (OLD, 2)
+
+
+class TestRollBack:
+    """A run that puts the secret before this one back, because it was asked to."""
+
+    @pytest.fixture
+    def back(self, way: Way, site: Site, user: SnowflakeUser) -> Content:
+        content = live(site)
+        content.connections[0].password = TOKEN
+        way.credential = way.credential.reversed()
+        way.orders = replace(way.orders, done=Outcome.ROLLED_BACK)
+        return content
+
+    def test_its_success_needs_no_reason(self, way: Way, back: Content) -> None:
+        after = way.to_the_end()
+        assert (after.outcome, after.proof, after.reason) == (Outcome.ROLLED_BACK, Proof.QUERY, None)
+        assert after.is_well
+        assert (secret_of(back), writes_to(back)) == (OLD, 1)
+
+    def test_its_failure_is_one_though_the_current_secret_is_put_back(
+        self, way: Way, back: Content, user: SnowflakeUser
+    ) -> None:
+        user.secrets.discard(OLD)
+        after = way.to_the_end()
+        assert (after.outcome, after.retriable) == (Outcome.FAILED, False)
+        assert not after.is_well
+        assert REFUSED in str(after.reason)
+        assert str(after.reason).endswith("The secret before it was put back and connects.")
+        assert (secret_of(back), writes_to(back)) == (TOKEN, 2)
+
+    def test_of_what_need_only_be_saved_that_is_enough(self, way: Way, back: Content) -> None:
+        way.orders = Orders(done=Outcome.ROLLED_BACK)
+        after = way.to_the_end()
+        assert (after.outcome, after.proof, after.is_well) == (Outcome.ROLLED_BACK, Proof.SAVED, True)
+
+
+class TestUnfinished:
+    """The run ends while something is under way."""
+
+    def test_what_is_saved_and_not_yet_proved_says_so(self, way: Way, site: Site) -> None:
+        extract(site)
+        record = way.step(way.target()).record
+        assert "saved, but the run ended before it was shown that it connects" in why_unfinished(record)
+
+    def test_what_was_to_be_put_back_is_told_in_capital_letters(
+        self, way: Way, site: Site, user: SnowflakeUser
+    ) -> None:
+        extract(site)
+        user.secrets.discard(TOKEN)
+        record = way.to_undoing()
+        for unfinished in (record, way.step(record).record):
+            assert why_unfinished(unfinished).startswith(SHOUTED)
+            assert REFUSED in why_unfinished(unfinished)
+
+    def test_what_failed_by_something_that_concerns_all_may_have_been_written(self) -> None:
+        failed = failed_by(target(1), Throttled("slow down"), retriable=True)
+        assert (failed.outcome, failed.reason, failed.retriable) == (Outcome.FAILED, "slow down", True)
+        assert (failed.attempts, failed.touched) == (1, True)
