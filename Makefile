@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui test test-cluster lint lock clean
+.PHONY: help install demo ui kills test test-cluster lint lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ demo: install  ## rotate every credential of a sandbox Tableau on a real local A
 
 ui: install  ## leave that Airflow and the sandbox up, and print the login
 	$(BIN)/python -m sandbox ui
+
+kills: install  ## kill tasks in the middle of 20 runs, and see that nothing is lost (half an hour)
+	$(BIN)/python -m sandbox kills --rounds 20 --seed 7
 
 test: install  ## the whole default test suite
 	$(BIN)/python -m pytest

@@ -1,4 +1,4 @@
-"""`python -m sandbox tableau | snowflake | demo | ui`."""
+"""`python -m sandbox tableau | snowflake | demo | ui | kills`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ COMMANDS = {
     "snowflake": "serve a sandbox Snowflake",
     "demo": "rotate every credential of a sandbox Tableau on a real local Airflow, and look that it is so",
     "ui": "leave that Airflow and the sandbox up",
+    "kills": "kill tasks in the middle of runs, and see that nothing is lost",
 }
 
 
@@ -32,6 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from sandbox.snowflake import command as snowflake_command  # noqa: PLC0415
 
         return snowflake_command.main(options.arguments)
+    if options.command == "kills":
+        from sandbox import kills  # noqa: PLC0415
+
+        return kills.main(options.arguments)
     from sandbox import demo  # noqa: PLC0415
 
     return demo.main_demo(options.arguments) if options.command == "demo" else demo.main_ui(options.arguments)
