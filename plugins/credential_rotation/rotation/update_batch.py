@@ -107,16 +107,16 @@ class _BatchWork:
         return [stage.record for stage in stages.values()]
 
     def _on_item(self, targets: Sequence[ConnectionRecord]) -> list[Stage]:
-        return [self._on_connection(target) for target in targets]
+        # A refresh or view signs in with every connection of its item: all are embedded before one is proved.
+        saved = [self._on_connection(Stage(target, wait=0.0), prove=False) for target in targets]
+        return [self._on_connection(stage, prove=True) for stage in saved]
 
-    def _on_connection(self, target: ConnectionRecord) -> Stage:
-        """Take steps until one has to wait."""
-        while True:
-            stage = self._step(target)
+    def _on_connection(self, stage: Stage, *, prove: bool) -> Stage:
+        """Take steps until one has to wait; or, if it is not to be proved yet, until there is something to prove."""
+        while stage.wait == 0.0 and (prove or not stage.record.proving):
+            stage = self._step(stage.record)
             self._done(stage.record)
-            if stage.wait != 0.0:
-                return stage
-            target = stage.record
+        return stage
 
     def _step(self, target: ConnectionRecord) -> Stage:
         under_way = target.proving is not None or target.undoing is not None

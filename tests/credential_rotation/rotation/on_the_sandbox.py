@@ -13,7 +13,7 @@ from sandbox.tableau import RawAnswer
 from tests.builders import snowflake_credential
 
 TOKEN = 'today\'s <token> & "more"'
-CREDENTIAL = snowflake_credential(token=TOKEN, tableau_usernames=["jane"])
+CREDENTIAL = snowflake_credential(token=TOKEN, tableau_usernames=["jane"], previous_password="before")
 ACCEPTED_WITHOUT_EFFECT = RawAnswer(200, '<tsResponse xmlns="http://tableau.com/api"/>', "application/xml")
 UPDATE = "update_connection"
 

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import pytest
 
 from credential_rotation.rotation.budget import BUDGET_SPENT, Hold
-from credential_rotation.rotation.outcomes import Outcome
+from credential_rotation.rotation.one_connection import Orders
+from credential_rotation.rotation.outcomes import Outcome, Proof
 from credential_rotation.rotation.records import ConnectionRecord
-from credential_rotation.rotation.update_batch import HELD_UP, BatchResult, update_batch
+from credential_rotation.rotation.update_batch import HELD_UP, PATIENCE, BatchResult, update_batch
 from credential_rotation.tableau.content import Connection, Content
 from credential_rotation.tableau.errors import SignInRefused
 from credential_rotation.tableau.tableau_site import TableauSite
+from sandbox.snowflake_accounts import SnowflakeUser
 from sandbox.tableau import (
+    Fault,
+    JobOutcome,
+    JobStatus,
     Pass,
     ServerError,
     SessionLost,
@@ -27,9 +34,14 @@ from sandbox.tableau import (
     TableauServer,
     TableauState,
     Throttle,
+    jobs,
     snowflake_connection,
 )
+from sandbox.tableau.answers import Answer
+from sandbox.tableau.faults import Exchange
+from tests.credential_rotation.hooks.connecting import Connect
 from tests.credential_rotation.rotation.on_the_sandbox import CREDENTIAL, TOKEN, UPDATE, find_targets
+from tests.credential_rotation.rotation.proving import Proofs
 from tests.dags.small_tableau import DeletedJustBefore
 
 
@@ -45,6 +57,7 @@ class Batch:
         targets: list[ConnectionRecord],
         in_flight: int = 4,
         hold: Callable[[], Hold | None] = lambda: None,
+        orders: Orders | None = None,
     ) -> BatchResult:
         return update_batch(
             self.tableau,
@@ -53,6 +66,7 @@ class Batch:
             in_flight=in_flight,
             done=self.told.append,
             hold=hold,
+            orders=orders,
         )
 
 
@@ -232,3 +246,240 @@ class TestBatch:
         with pytest.raises(SignInRefused):
             batch(many, in_flight=4)
         assert server.requests.count("sign_in") <= 4
+
+
+class _SandboxTime:
+    """Sleeping makes the sandbox's time pass."""
+
+    def __init__(self, state: TableauState) -> None:
+        self._state = state
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return self._state.clock.now().timestamp()
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self._state.clock.advance(seconds=seconds)
+
+
+@pytest.fixture
+def sandbox_time(monkeypatch: pytest.MonkeyPatch, state: TableauState) -> _SandboxTime:
+    sandbox_time = _SandboxTime(state)
+    monkeypatch.setattr("credential_rotation.rotation.update_batch.time", sandbox_time)
+    return sandbox_time
+
+
+@pytest.fixture
+def user(state: TableauState) -> SnowflakeUser:
+    """Whose old secret is dead already, as after a rotation in an emergency."""
+    return state.accounts.add_account("acme-prod").add_user("ETL_USER", secrets=[TOKEN])
+
+
+@pytest.fixture
+def proofs(state: TableauState, connect: Connect, user: SnowflakeUser) -> Proofs:
+    return Proofs(state, connect())
+
+
+class ProvingBatch:
+    """Updates and proves whatever is a target; each call knows only what was kept of the one before."""
+
+    def __init__(self, proofs: Proofs, sandbox_time: _SandboxTime) -> None:
+        self.proofs = proofs
+        self.sandbox_time = sandbox_time
+        self.batch = Batch(proofs.tableau)
+        self.orders = Orders(prover=proofs.prover())
+
+    def __call__(
+        self, records: Sequence[ConnectionRecord] | None = None, in_flight: int = 4, hold: Hold | None = None
+    ) -> BatchResult:
+        records = find_targets(self.proofs.tableau) if records is None else records
+        kept = json.loads(json.dumps([record.as_dict() for record in records]))
+        targets = [ConnectionRecord.from_dict(values) for values in kept]
+        return self.batch(targets, in_flight, lambda: hold, self.orders)
+
+
+@pytest.fixture
+def prove(proofs: Proofs, sandbox_time: _SandboxTime) -> ProvingBatch:
+    return ProvingBatch(proofs, sandbox_time)
+
+
+def by_name(result: BatchResult) -> dict[str, tuple[Outcome | None, Proof | None]]:
+    return {record.content_name: (record.outcome, record.proof) for record in result.records}
+
+
+REFRESHED = (Outcome.UPDATED, Proof.REFRESH_JOB)
+
+
+@dataclass(frozen=True)
+class _JobsStartJustBefore(Fault):
+    """Whatever waits in Tableau's queue starts just before this request, with what is embedded by then."""
+
+    word = "jobs_start"
+    state: TableauState | None = None
+
+    def play(self, exchange: Exchange) -> Answer:
+        assert self.state is not None
+        for job in self.state.jobs.values():
+            jobs.start_if_due(self.state, job)
+        return exchange.answer()
+
+
+class TestProofs:
+    """Proofs that are there soon are waited for, all together; for others the task makes way."""
+
+    @pytest.mark.parametrize("in_flight", [1, 4])
+    def test_many_extracts_are_refreshed_at_a_time(
+        self, prove: ProvingBatch, site: Site, state: TableauState, in_flight: int
+    ) -> None:
+        for number in range(6):
+            site.add_datasource(f"Orders {number}", connections=[snowflake_connection()], has_extracts=True)
+        state.job_seconds = 8
+        result = prove(in_flight=in_flight)
+        assert set(by_name(result).values()) == {REFRESHED}
+        assert (result.proof_in, result.retry_after) == (None, None)
+        assert max(job.created_at for job in state.jobs.values()) < min(
+            job.completed_at for job in state.jobs.values() if job.completed_at
+        )
+        assert sum(prove.sandbox_time.slept) <= 8 * 1.5 + 2
+
+    def test_one_that_takes_long_does_not_hold_up_the_others(
+        self, prove: ProvingBatch, site: Site, state: TableauState
+    ) -> None:
+        for number in range(3):
+            site.add_datasource(f"Orders {number}", connections=[snowflake_connection()], has_extracts=True)
+        site.add_datasource("Live", connections=[snowflake_connection()])
+        site.content("Orders 0").job_outcome = JobOutcome.NEVER_ENDS
+        result = prove(in_flight=1)
+        assert by_name(result) == {
+            "Orders 0": (None, None),
+            "Orders 1": REFRESHED,
+            "Orders 2": REFRESHED,
+            "Live": (Outcome.UPDATED, Proof.QUERY),
+        }
+
+    def test_what_is_not_there_within_patience_is_kept_and_the_next_call_goes_on_with_it(
+        self, prove: ProvingBatch, site: Site, state: TableauState, server: TableauServer
+    ) -> None:
+        for number in range(2):
+            site.add_datasource(f"Orders {number}", connections=[snowflake_connection()], has_extracts=True)
+        state.job_seconds = 100
+        result = prove()
+        assert set(by_name(result).values()) == {(None, None)}
+        assert all(record.proving and record.proving.job_id for record in result.records)
+        assert result.proof_in is not None
+        assert sum(prove.sandbox_time.slept) <= PATIENCE < sum(prove.sandbox_time.slept) + result.proof_in
+        calls = 1
+        while result.proof_in is not None:
+            state.clock.advance(seconds=result.proof_in)
+            result = prove(result.records)
+            calls += 1
+        assert set(by_name(result).values()) == {REFRESHED}
+        assert calls > 1
+        assert (server.requests.count(UPDATE), server.requests.count("refresh")) == (2, 2)
+        assert {record.attempts for record in result.records} == {1}
+
+    def test_all_connections_of_an_item_are_embedded_before_one_of_them_is_proved(
+        self, prove: ProvingBatch, site: Site, state: TableauState, server: TableauServer
+    ) -> None:
+        # A refresh signs in with each of them, and the old secret is dead.
+        connections = [snowflake_connection(), snowflake_connection("etl_user")]
+        site.add_datasource("Orders", connections=connections, has_extracts=True)
+        site.add_workbook("Live", connections=[snowflake_connection(), snowflake_connection()])
+        server.faults.script(UPDATE, _JobsStartJustBefore(state), times=4)
+        result = prove()
+        while result.proof_in is not None:
+            state.clock.advance(seconds=result.proof_in)
+            result = prove([record for record in result.records if record.outcome is None])
+        proved = [record for record in prove.batch.told if record.outcome is not None]
+        assert [(record.content_name, record.outcome, record.proof) for record in proved] == [
+            ("Orders", *REFRESHED),
+            ("Orders", *REFRESHED),
+            ("Live", Outcome.UPDATED, Proof.VIEW_DATA),
+            ("Live", Outcome.UPDATED, Proof.VIEW_DATA),
+        ]
+        assert {job.status for job in state.jobs.values()} == {JobStatus.SUCCESS}
+        assert {len(connection.writes) for _, connection in site.connections()} == {1}
+
+    def test_a_429_while_something_is_proved_is_a_wait_and_no_failure(
+        self, prove: ProvingBatch, site: Site, state: TableauState, server: TableauServer
+    ) -> None:
+        site.add_datasource("Live", connections=[snowflake_connection()])
+        server.faults.script("query_datasource", Throttle("40"))
+        result = prove()
+        assert by_name(result) == {"Live": (None, None)}
+        assert (result.proof_in, result.retry_after) == (40, None)
+        state.clock.advance(seconds=40)
+        assert by_name(prove(result.records)) == {"Live": (Outcome.UPDATED, Proof.QUERY)}
+        assert server.requests.count(UPDATE) == 1
+
+    def test_the_looks_at_one_do_not_use_up_the_tries_of_another(
+        self, prove: ProvingBatch, site: Site, state: TableauState, server: TableauServer
+    ) -> None:
+        site.add_datasource("Extract", connections=[snowflake_connection()], has_extracts=True)
+        site.add_datasource("Live", connections=[snowflake_connection()])
+        state.job_seconds = 6
+        server.faults.script("query_datasource", ServerError(500), times=3)
+        result = prove()
+        assert by_name(result) == {"Extract": REFRESHED, "Live": (None, None)}
+        assert server.requests.count("get_job") > 3
+        assert server.requests.count("query_datasource") == 1
+
+    def test_what_is_under_way_goes_on_though_new_updates_are_held_back(
+        self, prove: ProvingBatch, site: Site, state: TableauState, server: TableauServer
+    ) -> None:
+        site.add_datasource("Orders", connections=[snowflake_connection()], has_extracts=True)
+        state.job_seconds = 60
+        under_way = prove().records
+        site.add_datasource("New", connections=[snowflake_connection()])
+        [new] = [target for target in find_targets(prove.proofs.tableau) if target.content_name == "New"]
+        state.clock.advance(seconds=60)
+        result = prove([*under_way, new], hold=Hold(BUDGET_SPENT, retriable=True))
+        assert by_name(result) == {"Orders": REFRESHED, "New": (Outcome.NOT_ATTEMPTED, None)}
+
+    def test_what_is_under_way_goes_on_though_tableau_wants_no_new_updates(
+        self, prove: ProvingBatch, site: Site, state: TableauState, server: TableauServer
+    ) -> None:
+        site.add_datasource("Orders", connections=[snowflake_connection()], has_extracts=True)
+        throttled = site.add_datasource("Other", connections=[snowflake_connection()])
+        site.add_datasource("Third", connections=[snowflake_connection()])
+        server.faults.script(UPDATE, Throttle("120"), {"content_id": throttled.id})
+        result = prove(in_flight=1)
+        assert by_name(result) == {
+            "Orders": REFRESHED,
+            "Other": (Outcome.FAILED, None),
+            "Third": (Outcome.NOT_ATTEMPTED, None),
+        }
+        assert (result.retry_after, result.proof_in) == (120, None)
+
+    def test_a_sign_in_that_is_refused_while_something_is_proved_leaves_it_under_way(
+        self, prove: ProvingBatch, site: Site, state: TableauState, server: TableauServer
+    ) -> None:
+        for number in range(3):
+            site.add_datasource(f"Orders {number}", connections=[snowflake_connection()], has_extracts=True)
+        server.faults.script("get_job", SessionLost())
+        targets = find_targets(prove.proofs.tableau)
+        state.passwords = dict.fromkeys(state.passwords, "changed meanwhile")
+        server.requests.clear()
+        with pytest.raises(SignInRefused):
+            prove(targets, in_flight=1)
+        latest = {record.key: record for record in prove.batch.told}
+        assert [(record.outcome, bool(record.proving)) for record in latest.values()] == [(None, True)] * 3
+        assert server.requests.count("sign_in") == 1
+
+    def test_that_a_canary_is_put_back_is_told_before_it_is_and_done_in_the_same_call(
+        self, prove: ProvingBatch, site: Site, user: SnowflakeUser
+    ) -> None:
+        content = site.add_datasource("Live", connections=[snowflake_connection(password="before")])
+        user.secrets.clear()
+        user.secrets.add("before")
+        prove.orders = replace(prove.orders, is_canary=True)
+        [after] = prove().records
+        assert (after.outcome, content.connections[0].password) == (Outcome.ROLLED_BACK, "before")
+        steps = [(record.outcome, bool(record.undoing), record.attempts) for record in prove.batch.told]
+        assert steps == [
+            (None, False, 1),
+            (None, True, 1),
+            (None, True, 2),
+            (Outcome.ROLLED_BACK, False, 2),
+        ]
