@@ -26,13 +26,15 @@ from airflow.secrets.environment_variables import EnvironmentVariablesBackend
 class Supervisor:
     """Holds Variables, and notes what it is sent.
 
-    ``fails`` are kinds of messages that it answers with an error; ``after_writing`` is told of each Variable written.
+    ``fails`` are kinds of messages that it stumbles over, ``denies`` those that it refuses; ``after_writing`` is told
+    of each Variable that was written.
     """
 
     def __init__(self) -> None:
         self.variables: dict[str, str | None] = {}
         self.sent: list[Any] = []
         self.fails: tuple[type, ...] = ()
+        self.denies: tuple[type, ...] = ()
         self.after_writing: Callable[[PutVariable], None] = lambda _: None
 
     def send(self, message: Any) -> Any:
@@ -41,6 +43,8 @@ class Supervisor:
             # The real one says nothing of what it was sent.
             detail = {"status_code": 500, "message": "Server returned error"}
             raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=detail))
+        if isinstance(message, self.denies):
+            return ErrorResponse(error=ErrorType.PERMISSION_DENIED, detail={"status_code": 403})
         if isinstance(message, GetVariableKeys):
             keys = [key for key in self.variables if key.startswith(message.prefix or "")]
             return VariableKeysResult(keys=keys, total_entries=len(keys))
@@ -63,6 +67,7 @@ def supervise(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
     supervisor = Supervisor()
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
     # A task asks its supervisor; outside a task Airflow would look into a database.
-    backends = [ExecutionAPISecretsBackend(), EnvironmentVariablesBackend()]
+    # In this order: what stands in the environment hides what Airflow holds.
+    backends = [EnvironmentVariablesBackend(), ExecutionAPISecretsBackend()]
     monkeypatch.setattr("airflow.sdk.execution_time.supervisor.ensure_secrets_backend_loaded", lambda: backends)
     return supervisor

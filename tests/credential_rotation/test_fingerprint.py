@@ -6,10 +6,13 @@ import base64
 import hashlib
 
 import pytest
-from airflow.sdk.execution_time.comms import PutVariable
+from airflow.sdk import RetryAction
+from airflow.sdk.execution_time.comms import GetVariable, GetVariableKeys, PutVariable
 from airflow.sdk.log import redact
 
-from credential_rotation.fingerprint import Fingerprints, fingerprints
+from credential_rotation.fingerprint import Fingerprints, NoFingerprints, fingerprints
+from credential_rotation.retry_policy import RotationRetryPolicy
+from tests.credential_rotation.hooks.telling import all_that_is_told_by
 from tests.credential_rotation.supervising import Supervisor
 
 VARIABLE = "credential_rotation_fingerprint_secret"
@@ -69,3 +72,58 @@ def test_the_key_is_masked_wherever_it_appears(supervisor: Supervisor, nothing_m
     supervisor.variables[VARIABLE] = "a-key-out-of-a-variable"
     fingerprints()
     assert redact("the key is a-key-out-of-a-variable") == "the key is ***"
+
+
+def test_a_key_that_a_secrets_backend_in_front_holds_is_taken_and_nothing_is_written(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"AIRFLOW_VAR_{VARIABLE.upper()}", "the key of a vault")
+    supervisor.fails = (PutVariable,)
+    assert fingerprints() == Fingerprints(b"the key of a vault")
+
+
+def test_an_empty_key_is_no_key(supervisor: Supervisor) -> None:
+    supervisor.variables[VARIABLE] = ""
+    assert fingerprints() != Fingerprints(b"")
+    assert supervisor.variables[VARIABLE]
+
+
+def test_an_empty_key_in_front_that_hides_the_one_that_was_made_is_one_clear_error(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"AIRFLOW_VAR_{VARIABLE.upper()}", "")
+    with pytest.raises(NoFingerprints, match=f"'{VARIABLE}' was written, and yet is empty"):
+        fingerprints()
+
+
+def test_a_key_that_can_not_be_written_is_one_clear_error_that_tells_no_key(
+    supervisor: Supervisor, nothing_masked: None
+) -> None:
+    supervisor.fails = (PutVariable,)
+    with pytest.raises(
+        NoFingerprints, match=rf"'{VARIABLE}' can't be written \(API_SERVER_ERROR\).* create it"
+    ) as raised:
+        fingerprints()
+    (put,) = [message for message in supervisor.sent if isinstance(message, PutVariable)]
+    assert put.value
+    assert put.value not in all_that_is_told_by(raised.value)
+    assert redact(f"the key is {put.value}") == "the key is ***"
+    assert RotationRetryPolicy().evaluate(raised.value, 1, 4).action is RetryAction.DEFAULT
+
+
+@pytest.mark.parametrize("fails", [(GetVariable,), (GetVariable, GetVariableKeys)])
+def test_a_key_that_can_not_be_read_just_now_is_not_made_anew(supervisor: Supervisor, fails: tuple[type, ...]) -> None:
+    """Airflow takes an API server that stumbles for a Variable that is not there."""
+    before = fingerprints()
+    supervisor.fails = fails
+    with pytest.raises(NoFingerprints, match="can't be read"):
+        fingerprints()
+    supervisor.fails = ()
+    assert fingerprints() == before
+
+
+def test_whoever_may_not_read_it_is_told_so(supervisor: Supervisor) -> None:
+    supervisor.denies = (GetVariable,)
+    with pytest.raises(NoFingerprints, match=r"can't be read \(AirflowSecretsBackendAccessDenied\)"):
+        fingerprints()
+    assert supervisor.variables == {}
