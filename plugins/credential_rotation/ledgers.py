@@ -13,11 +13,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from credential_rotation.journal import read_journals
-from credential_rotation.plan_files import Plan, find_plan, read_secrets
+from credential_rotation.plan_files import Plan, PlannedCredential, find_plan, read_secrets
 from credential_rotation.rotation.ledger import Ledger
 from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.records import ConnectionRecord
@@ -26,6 +27,11 @@ from credential_rotation.run_folder import Folder, RunFolder
 log = logging.getLogger(__name__)
 
 _OPEN = "open"
+_UPDATED = "work/updated.json"
+# Of the ledgers: what another one says may mean something else.
+_VERSION = 1
+# What it is to read a file that somebody else, or another version of this package, wrote.
+_UNREADABLE = (AttributeError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -40,13 +46,23 @@ class Ledgers:
     dag_id: str
 
     def read(self, site_key: str) -> Ledger:
-        """The ledger of a site; empty where nothing is known."""
-        values = self._folder.read(_name(site_key))
-        return Ledger.from_dict(values["connections"]) if values else Ledger()
+        """The ledger of a site; empty where nothing is known, or nobody can tell what a file says."""
+        name = _name(site_key)
+        values = self._folder.read(name)
+        if values is None:
+            return Ledger()
+        try:
+            if values["version"] != _VERSION:
+                raise ValueError("another version")
+            return Ledger.from_dict({key: _whole(entry) for key, entry in values["connections"].items()})
+        except _UNREADABLE as problem:
+            log.warning("The ledger %s can't be read (%s): all is updated again.", name, type(problem).__name__)
+            return Ledger()
 
     def write(self, site_key: str, ledger: Ledger) -> None:
         """Keep a ledger."""
-        self._folder.write(_name(site_key), {"site": site_key, "connections": ledger.as_dict()})
+        values = {"version": _VERSION, "site": site_key, "connections": ledger.as_dict()}
+        self._folder.write(_name(site_key), values)
 
     def open(self, run_id: str) -> None:
         """Let a later run know that this one is about to change something."""
@@ -55,48 +71,93 @@ class Ledgers:
     def learn_from_open_runs(self) -> None:
         """Learn what runs did that ended before they could tell."""
         for name in self._folder.names(_OPEN):
-            run_id = (self._folder.read(name) or {}).get("run_id")
-            if run_id:
+            values = self._folder.read(name)
+            if isinstance(values, dict) and (run_id := values.get("run_id")):
                 log.info("Run %s ended before its doings were put down; that is done now.", run_id)
                 self.learn_from(str(run_id))
             self._folder.remove(name)
 
     def updated_by(self, run_id: str) -> dict[str, ConnectionRecord]:
-        """What a run updated, by connection."""
+        """What a run updated, by connection, each as it was before the run."""
         folder = RunFolder(self.dag_id, run_id, self.reports)
-        plan = find_plan(folder)
-        records = read_journals(folder, plan.plan_id)[1] if plan else []
-        return {record.key: record for record in records if record.outcome is Outcome.UPDATED}
+        try:
+            plan = find_plan(folder)
+            records = read_journals(folder, plan.plan_id)[1] if plan else []
+            earlier = [ConnectionRecord.from_dict(values) for values in folder.read(_UPDATED) or ()]
+        except _UNREADABLE as problem:
+            log.warning("The files of run %s can't be read (%s).", run_id, type(problem).__name__)
+            return {}
+        updated = [record for record in records if record.outcome is Outcome.UPDATED]
+        return {record.key: record for record in (*updated, *earlier)}
+
+    def close_plan(self, run_id: str) -> None:
+        """Put down what the plan of a run has led to, before another takes its place: a person cleared tasks."""
+        folder = RunFolder(self.dag_id, run_id, self.reports)
+        self.learn_from(run_id)
+        if updated := self.updated_by(run_id):
+            folder.write(_UPDATED, [record.as_dict() for record in updated.values()])
 
     def learn_from(self, run_id: str) -> None:
         """Learn what a run did, from its files."""
-        folder = RunFolder(self.dag_id, run_id, self.reports)
-        plan = find_plan(folder)
-        if plan is not None:
-            started, done = read_journals(folder, plan.plan_id)
-            for site_key in sorted(set(plan.sites.values())):
-                self._learn(site_key, plan, run_id, set(started), {record.key: record for record in done})
+        if doings := self._doings_of(run_id):
+            for site_key in sorted(set(doings.plan.sites.values())):
+                ledger = self.read(site_key)
+                doings.teach(ledger, site_key)
+                self.write(site_key, ledger)
         self._folder.remove(_open_run(run_id))
 
-    def _learn(
-        self, site_key: str, plan: Plan, run_id: str, started: Iterable[str], done: Mapping[str, ConnectionRecord]
-    ) -> None:
-        ledger = self.read(site_key)
-        secrets = read_secrets(RunFolder(self.dag_id, run_id, self.reports), plan.plan_id)
-        for target in plan.targets:
-            if plan.sites.get(target.tableau_conn_id) != site_key:
-                continue
-            record = done.get(target.key)
-            of_credential = secrets.get(str(target.snowflake_conn_id))
-            if record is not None and of_credential is not None:
-                ledger.learn(record, of_credential.secrets, of_credential.login, run_id)
-            elif target.key in started:
-                ledger.forget(target)
-        self.write(site_key, ledger)
+    def _doings_of(self, run_id: str) -> _Doings | None:
+        folder = RunFolder(self.dag_id, run_id, self.reports)
+        try:
+            plan = find_plan(folder)
+            if plan is None:
+                return None
+            started, done = read_journals(folder, plan.plan_id)
+            records = {record.key: record for record in done}
+            return _Doings(run_id, plan, read_secrets(folder, plan.plan_id), frozenset(started), records)
+        except _UNREADABLE as problem:
+            # An earlier version of this package wrote them, say. What the run changed shows by the times of the items.
+            log.warning("The files of run %s can't be read (%s).", run_id, type(problem).__name__)
+            return None
 
     @property
     def _folder(self) -> Folder:
         return Folder(f"{self.reports}/ledger")
+
+
+@dataclass(frozen=True)
+class _Doings:
+    """What a run was to do, and what became of it."""
+
+    run_id: str
+    plan: Plan
+    secrets: Mapping[str, PlannedCredential]
+    started: frozenset[str]
+    records: Mapping[str, ConnectionRecord]
+
+    def teach(self, ledger: Ledger, site_key: str) -> None:
+        """Put down in the ledger of a site what is known of it now, and take out what is not known any more."""
+        for target in self.plan.targets:
+            if self.plan.sites.get(target.tableau_conn_id) != site_key:
+                continue
+            record, planned = self.records.get(target.key), self.secrets.get(str(target.snowflake_conn_id))
+            if record is not None and planned is not None:
+                ledger.learn(record, planned.secrets, planned.login, self.run_id)
+                # It may be written to in one try, and not be attempted any more in the next.
+                if record.touched and record.outcome is Outcome.NOT_ATTEMPTED:
+                    ledger.forget(target)
+            elif target.key in self.started:
+                ledger.forget(target)
+
+
+def _whole(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry, as this version writes it.
+
+    :raises ValueError: when it is none
+    """
+    if not all(isinstance(entry[name], str) for name in ("token", "username", "saved_at", "run_id")):
+        raise ValueError("an entry holds something else than texts")
+    return entry
 
 
 def _name(site_key: str) -> str:

@@ -11,6 +11,7 @@ from credential_rotation.plan_files import Plan
 from credential_rotation.rotation.batches import split
 from credential_rotation.rotation.canary import choose_canaries, is_at
 from credential_rotation.rotation.credentials import SnowflakeCredential
+from credential_rotation.rotation.ledger import Ledger
 from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.roll_back import narrow_to_roll_back
@@ -92,8 +93,9 @@ def _what_to_roll_back(
     """The records, those that a run updated as targets; and what to say of that."""
     # These are turned round: what they would put back if this failed is what is embedded now.
     current = [task.fingerprints.of(each.previous) for each in credentials if each.previous]
-    latest = [run for site in sites if (run := task.ledgers.read(site.site_key).latest_run(current))]
-    run_id = task.params.roll_back_run or max(latest, default=None)
+    # Of all sites together: which run is later is not for its id to say.
+    known = {key: entry for site in sites for key, entry in task.ledgers.read(site.site_key).as_dict().items()}
+    run_id = task.params.roll_back_run or Ledger.from_dict(known).latest_run(current)
     updated = task.ledgers.updated_by(run_id) if run_id else {}
     narrowed = narrow_to_roll_back(records, updated, run_id)
     gone = len(set(updated) - {record.key for record in narrowed if record.is_target})

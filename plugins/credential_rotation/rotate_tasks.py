@@ -82,7 +82,7 @@ def filter_connections() -> list[dict[str, Any]]:
         task.ledgers.learn_from_open_runs()
         credentials = [task.credential(conn_id) for conn_id in task.params.snowflake_conn_ids]
         plan, canaries = make_plan(task, credentials)
-    write_plan(task.folder, plan, credentials, task.fingerprints)
+        write_plan(task.folder, plan, credentials, task.fingerprints)
     if not task.params.dry_run:
         task.ledgers.open(task.run_id)
     for note in plan.notes:

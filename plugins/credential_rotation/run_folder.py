@@ -6,6 +6,7 @@
     work/run.json                       shows that the folder can be written
     work/inventory-<connection>.json
     work/plan.json                      what is decided on each connection
+    work/updated.json                   what was updated by earlier plans, before a person cleared tasks
     work/answer.json                    what a person said who was asked to approve
     work/<plan>/credentials.json        fingerprints of the tokens that the plan is for
     work/<plan>/batches/<batch>.json    the targets of a mapped task

@@ -12,7 +12,7 @@ from functools import cached_property
 from airflow.sdk import BaseHook, Connection, get_current_context
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from credential_rotation.fingerprint import Fingerprints, fingerprints
+from credential_rotation.fingerprint import Fingerprints, NoFingerprints, fingerprints
 from credential_rotation.hooks.tableau import TableauHook
 from credential_rotation.ledgers import Ledgers
 from credential_rotation.plan_files import drop_plan
@@ -98,7 +98,7 @@ class ThisTask:
 
     def forget_plan(self) -> None:
         """Forget the plan of this run, which was started again; what it did is put down first."""
-        self.ledgers.learn_from(self.run_id)
+        self.ledgers.close_plan(self.run_id)
         drop_plan(self.folder)
 
     def credential(self, conn_id: str) -> SnowflakeCredential:
@@ -138,8 +138,11 @@ class ThisTask:
         try:
             yield
         except BaseException as problem:  # among them Airflow's time limit
-            known = isinstance(problem, TableauError | ValueError | FilesNotShared)
-            self.folder.write(name, f"{self.name}: {problem if known else type(problem).__name__}")
+            known = isinstance(problem, TableauError | ValueError | FilesNotShared | NoFingerprints)
+            try:
+                self.folder.write(name, f"{self.name}: {problem if known else type(problem).__name__}")
+            except Exception:  # whatever a file system or object store raises; it must not stand in the problem's place
+                log.warning("What went wrong can't be left for the report.", exc_info=True)
             raise
         self.folder.remove(name)
 

@@ -5,19 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowRescheduleException
+from airflow.sdk.execution_time.comms import PutVariable
 
 from credential_rotation import task_context
+from credential_rotation.fingerprint import Fingerprints, NoFingerprints
 from credential_rotation.hooks.tableau import TableauHook
+from credential_rotation.journal import Journal
+from credential_rotation.plan_files import Plan, find_plan, write_plan
 from credential_rotation.rotation.credentials import UnusableCredential
+from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.wrong_input import UnusableParams
 from credential_rotation.tableau.errors import NotAllowed
 from credential_rotation.task_context import ThisTask, check_connections, credential
-from tests.builders import DEFAULTS, rotation_params
+from tests.builders import DEFAULTS, rotation_params, snowflake_credential, target
+from tests.credential_rotation.supervising import Supervisor
 
 TOKEN = "pat-that-nobody-may-read"
 TABLEAU = {"conn_type": "tableau", "host": "tableau.acme.example", "login": "rotation", "password": "tableau-secret"}
@@ -186,6 +194,67 @@ class TestTask:
         ask(1, map_index=0, try_number=2)
         ask(2, map_index=1)
         assert start(task_id="report").traffic() == {"requests": 12, "sign_ins": 0, "throttled": 4}
+
+    def test_a_task_that_made_way_for_a_proof_keeps_what_it_asked_before(
+        self, start: Start, define: Define, waits: list[float]
+    ) -> None:
+        """It begins again as the same try."""
+        define("tableau_default", TABLEAU, host="127.0.0.1:1", schema="http")
+        for _ in range(3):
+            task = start(task_id="validate_one", map_index=0, try_number=1)
+            with suppress(AirflowRescheduleException), task.tableau("tableau_default", in_flight=1, sharers=1) as hook:
+                hook.traffic.count(requests=2)
+                raise AirflowRescheduleException(datetime.now(UTC))
+        assert start(task_id="report").traffic()["requests"] == 6
+
+    def test_a_problem_that_can_not_be_left_for_the_report_is_still_the_one_that_is_raised(
+        self, start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        (tmp_path / "a file").touch()
+        monkeypatch.setenv("CREDENTIAL_ROTATION_REPORTS", str(tmp_path / "a file" / "reports"))
+        task = start(task_id="check_params")
+        with pytest.raises(UnusableParams, match="Reports can't be written to"), task.telling_problems():
+            task.check_folder()
+
+    def test_a_key_that_can_not_be_had_reaches_the_report_in_words(self, start: Start, supervisor: Supervisor) -> None:
+        supervisor.fails = (PutVariable,)
+        task = start(task_id="filter_connections")
+        with pytest.raises(NoFingerprints), task.telling_problems():
+            _ = task.fingerprints
+        [told] = start(task_id="report").problems()
+        assert "can't be written (API_SERVER_ERROR)" in told
+
+    def test_fingerprints_are_those_of_this_airflow(self, start: Start, supervisor: Supervisor) -> None:
+        assert start().fingerprints == start().fingerprints
+
+    def test_a_roll_back_embeds_the_secret_before(self, start: Start, define: Define) -> None:
+        define("snowflake_pat", SNOWFLAKE, extra={"account": "acme-prod", "previous_password": "the-one-before"})
+        assert start().credential("snowflake_pat").secrets == [TOKEN, "the-one-before"]
+        turned = start({"roll_back": True}).credential("snowflake_pat")
+        assert (turned.token, turned.previous) == ("the-one-before", TOKEN)
+
+    def test_a_roll_back_without_a_secret_to_put_back_is_refused(self, start: Start, define: Define) -> None:
+        with pytest.raises(UnusableCredential, match="previous_password") as raised:
+            start({"roll_back": True}).credential("snowflake_pat")
+        assert TOKEN not in str(raised.value)
+        with pytest.raises(UnusableParams, match="previous_password"):
+            check_connections(rotation_params(roll_back=True))
+
+    def test_a_plan_that_is_forgotten_has_taught_the_ledger_first(self, start: Start) -> None:
+        task = start()
+        record = target(1, embed_password=True, updated_at="2026-11-24T04:00:00Z")
+        plan = Plan("abc", 1, (), (), (record,), {"tableau_default": "https://tableau.acme.example|"})
+        ours = Fingerprints(b"a key")
+        write_plan(task.folder, plan, [snowflake_credential()], ours)
+        journal = Journal(task.folder, "abc", "batch", [record])
+        journal.note(replace(record, outcome=Outcome.UPDATED, touched=True, saved_at="2026-11-24T04:00:01+00:00"))
+        journal.close()
+        start().forget_plan()
+        assert find_plan(task.folder) is None
+        ledger = task.ledgers.read("https://tableau.acme.example|")
+        assert ledger.is_current(record, ours.of("new-token"), "ETL_USER")
+        assert task.ledgers.updated_by(task.run_id).keys() == {record.key}
+        start().forget_plan()
 
     @pytest.mark.parametrize(("sharers", "per_minute"), [(1, 60.0), (8, 7.5)])
     def test_parallel_tasks_share_the_quota(
