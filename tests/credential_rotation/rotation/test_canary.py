@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import random
+from typing import Any
 
 import pytest
 
 from credential_rotation.rotation.canary import choose_canaries
+from credential_rotation.rotation.outcomes import Outcome
+from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.selection import SelectionError
 from credential_rotation.tableau.content import ContentType
 from tests.builders import target, targets
@@ -66,3 +70,127 @@ def test_validate_on_is_for_the_credential_that_has_it_and_the_others_have_one_a
 def test_to_validate_on_what_is_no_target_is_an_error() -> None:
     with pytest.raises(SelectionError, match=r"validate_on: item-00099 is the LUID of no target"):
         choose_canaries(targets(3), targets(3), "item-00099")
+
+
+def first_of(*given: ConnectionRecord, validate_on: str | None = None) -> ConnectionRecord:
+    """The canary of one credential, the same one in whatever order the targets were read."""
+    firsts = set()
+    for seed in range(5):
+        read = random.Random(seed).sample(given, len(given))
+        [chosen] = choose_canaries(read, read, validate_on).values()
+        firsts.add(chosen[0].key)
+    [first] = firsts
+    return next(record for record in given if record.key == first)
+
+
+EXTRACT = {"has_extracts": True}
+LIVE = {"has_extracts": False}
+WORKBOOK = {"content_type": ContentType.WORKBOOK, "connected_workbooks": None}
+IN_ORDER: list[dict[str, Any]] = [
+    # A refresh, of what certainly has an extract first.
+    {**EXTRACT, "connected_workbooks": 0, "size": 1},
+    {**EXTRACT, "connected_workbooks": 0, "size": 2},
+    {**EXTRACT, "connected_workbooks": 0, "size": None},
+    {**EXTRACT, "connected_workbooks": 1, "size": 1},
+    {**EXTRACT, "connected_workbooks": 20, "size": 1},
+    {**EXTRACT, "connected_workbooks": None, "size": 1},
+    {**EXTRACT, **WORKBOOK},
+    {"has_extracts": None, "connected_workbooks": 0, "size": 1},
+    {"has_extracts": None, **WORKBOOK, "size": 1},
+    # A query, then a view.
+    {**LIVE, "connected_workbooks": 0, "size": 1},
+    {**LIVE, "connected_workbooks": 3, "size": 1},
+    {**LIVE, **WORKBOOK, "size": 1},
+    {**LIVE, **WORKBOOK, "size": 2},
+    # Only Snowflake can say.
+    {"content_type": ContentType.FLOW},
+    {"content_type": ContentType.VIRTUAL_CONNECTION},
+]
+
+
+@pytest.mark.parametrize("number", range(1, len(IN_ORDER)))
+def test_what_is_proved_best_comes_first_and_then_what_would_hurt_least(number: int) -> None:
+    better, worse = IN_ORDER[number - 1 : number + 1]
+    # The LUIDs are the other way round: they are the last that counts.
+    assert first_of(target(1, **worse), target(2, **better)) == target(2, **better)
+
+
+def test_the_best_three_stand_in_their_order() -> None:
+    given = [target(99 - number, **fields) for number, fields in enumerate(IN_ORDER)]
+    [chosen] = choose_canaries(given, given, None).values()
+    assert chosen == given[:3]
+
+
+def test_an_item_with_a_single_connection_comes_before_one_whose_other_connections_may_fail_a_refresh() -> None:
+    several = target(1, **EXTRACT, connected_workbooks=0, size=1)
+    neighbour = target(1, connection_id="no target", snowflake_conn_id=None, outcome=Outcome.EXCLUDED)
+    single = target(2, **EXTRACT, connected_workbooks=9, size=9)
+    [chosen] = choose_canaries([several, neighbour, single], [several, single], None).values()
+    assert chosen == [single, several]
+
+
+def test_a_better_proof_counts_more_than_a_single_connection() -> None:
+    several = target(1, **EXTRACT)
+    neighbour = target(1, connection_id="no target", snowflake_conn_id=None, outcome=Outcome.EXCLUDED)
+    single = target(2, **LIVE)
+    [chosen] = choose_canaries([several, neighbour, single], [several, single], None).values()
+    assert chosen == [several, single]
+
+
+def test_two_credentials_do_not_write_to_one_item_at_the_same_time() -> None:
+    given = [
+        target(1, **EXTRACT, snowflake_conn_id="snowflake_bi"),
+        target(1, **EXTRACT, snowflake_conn_id="snowflake_etl", connection_id="other"),
+        target(2, content_type=ContentType.FLOW, snowflake_conn_id="snowflake_etl"),
+    ]
+    chosen = choose_canaries(given, given, None)
+    assert [records[0] for records in chosen.values()] == [given[0], given[2]]
+
+
+def test_validate_on_counts_more_than_all_of_that() -> None:
+    given = [target(number, **fields) for number, fields in enumerate(IN_ORDER, start=1)]
+    for asked_for in given:
+        assert first_of(*given, validate_on=asked_for.content_id) == asked_for
+
+
+def test_what_is_no_target_is_no_canary() -> None:
+    best = target(1, **EXTRACT, snowflake_conn_id=None, outcome=Outcome.EXCLUDED)
+    current = target(2, **EXTRACT, outcome=Outcome.UNCHANGED)
+    left = target(3, content_type=ContentType.FLOW)
+    assert choose_canaries([best, current, left], [left], None) == {"snowflake_pat": [left]}
+    with pytest.raises(SelectionError, match="validate_on"):
+        choose_canaries([best, current, left], [left], "item-00002")
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (EXTRACT | {"connected_workbooks": 4}, "a refresh of its extract can show that Tableau connects, 4 workbooks"),
+        (LIVE, "a query can show that Tableau connects"),
+        (LIVE | WORKBOOK, "the data of a view can show that Tableau connects"),
+        ({"content_type": ContentType.FLOW}, "nothing that Tableau offers can show that it connects"),
+    ],
+)
+def test_the_log_says_why(fields: dict[str, Any], said: str, caplog: pytest.LogCaptureFixture) -> None:
+    given = [target(1, **fields), target(2, **fields)]
+    with caplog.at_level(logging.INFO, "credential_rotation.rotation.canary"):
+        choose_canaries(given, given, None)
+    [line] = caplog.messages
+    assert line.startswith("'snowflake_pat' is validated on the ")
+    assert "Sales › Orders 1; chosen of 2 targets: " in line
+    assert said in line
+
+
+def test_the_log_says_that_a_person_asked_for_it(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "credential_rotation.rotation.canary"):
+        choose_canaries(targets(9), targets(9), "item-00007")
+    assert caplog.messages == [
+        "'snowflake_pat' is validated on the data source Sales › Orders 7; validate_on asks for it."
+    ]
+
+
+def test_the_log_says_that_an_item_has_several_connections(caplog: pytest.LogCaptureFixture) -> None:
+    given = [target(1, **EXTRACT), target(1, **EXTRACT, connection_id="other")]
+    with caplog.at_level(logging.INFO, "credential_rotation.rotation.canary"):
+        choose_canaries(given, given, None)
+    assert "it has 2 connections" in caplog.text

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from credential_rotation.rotation.outcomes import Exclusion, Outcome
+from credential_rotation.rotation.proof import Proving
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.report import CANARY_FAILED, NO_WORD, NOT_REACHED, Report, settle
 from tests.builders import target, targets
+
+PROVING = Proving(saved_at="2026-05-02T08:00:00Z", since=1777708800.0, job_id="job-1", is_our_job=True)
 
 
 def excluded(number: int, reason: Exclusion) -> ConnectionRecord:
@@ -63,6 +66,58 @@ class TestSettling:
         _, second = settle(targets(2), [target(1, canary=True, outcome=Outcome.GONE)])
         assert second.reason == NOT_REACHED
 
+    def test_the_canary_that_took_the_place_of_a_deleted_one_counts(self) -> None:
+        gone = target(1, canary=True, outcome=Outcome.GONE)
+        failed = target(2, canary=True, outcome=Outcome.FAILED, reason="No.")
+        updated = target(2, canary=True, outcome=Outcome.UPDATED)
+        for order in ([gone, failed], [failed, gone]):
+            assert settle(targets(3), order)[2].reason == CANARY_FAILED
+        for order in ([gone, updated], [updated, gone]):
+            assert settle(targets(3), order)[2].reason == NOT_REACHED
+
+    @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.ROLLED_BACK, None])
+    def test_after_a_canary_that_was_put_back_or_left_unproved_the_rest_says_why(self, outcome: Outcome | None) -> None:
+        canary = target(1, canary=True, outcome=outcome, reason="it did not connect", proving=PROVING)
+        _, second = settle(targets(2), [canary])
+        assert (second.outcome, second.reason) == (Outcome.NOT_ATTEMPTED, CANARY_FAILED)
+
+    def test_after_a_roll_back_that_was_asked_for_the_rest_may_follow(self) -> None:
+        canary = target(1, canary=True, outcome=Outcome.ROLLED_BACK)
+        assert settle(targets(2), [canary])[1].reason == NOT_REACHED
+
+    def test_a_token_that_snowflake_refused_is_why_nothing_was_attempted(self) -> None:
+        why = "Snowflake refuses the token of 'snowflake_pat', user ETL_USER: Programmatic access token is invalid."
+        canary = target(1, canary=True, outcome=Outcome.NOT_ATTEMPTED, reason=why)
+        plan = [*targets(3), target(4, snowflake_conn_id="other")]
+        settled = settle(plan, [canary], not_reached="the run was stopped")
+        assert {(record.outcome, record.reason) for record in settled[:3]} == {(Outcome.NOT_ATTEMPTED, why)}
+        assert settled[3].reason == "the run was stopped"
+
+    def test_a_deleted_canary_does_not_hide_that_snowflake_refused_the_token(self) -> None:
+        refused = target(2, canary=True, outcome=Outcome.NOT_ATTEMPTED, reason="Snowflake refuses the token.")
+        gone = target(1, canary=True, outcome=Outcome.GONE)
+        for order in ([gone, refused], [refused, gone]):
+            assert settle(targets(3), order)[2].reason == "Snowflake refuses the token."
+
+    def test_what_is_saved_and_was_never_proved_has_failed_and_says_so(self) -> None:
+        saved = target(1, attempts=1, touched=True, proving=PROVING)
+        [record] = settle(targets(1), [saved], attempted=[saved.key])
+        assert (record.outcome, record.attempts) == (Outcome.FAILED, 1)
+        assert "its update is saved, but the run ended before it was shown that it connects" in str(record.reason)
+        assert report(record).state == "failed"
+
+    @pytest.mark.parametrize("proving", [None, PROVING])
+    def test_what_was_being_put_back_has_failed_and_says_so_in_capital_letters(self, proving: Proving | None) -> None:
+        undoing = target(1, canary=True, attempts=2, touched=True, undoing="it did not connect.", proving=proving)
+        [record] = settle(targets(1), [undoing])
+        assert record.outcome is Outcome.FAILED
+        assert str(record.reason).startswith("SALES › ORDERS 1 NOW HOLDS A TOKEN THAT DID NOT CONNECT: it did not conn")
+        assert "The run ended before it was seen that the secret before it is back" in str(record.reason)
+        made = report(record)
+        assert record.reason in made.verdict()
+        assert str(record.reason) in made.as_table()
+        assert made.as_dict()["connections"][0]["reason"] == record.reason
+
     def test_a_canary_whose_task_was_killed_is_why_the_rest_was_not_attempted(self) -> None:
         first, second = settle(targets(2), [], attempted=[target(1).key])
         assert (first.outcome, second.outcome) == (Outcome.FAILED, Outcome.NOT_ATTEMPTED)
@@ -86,6 +141,10 @@ class TestState:
         made = report(target(1, outcome=Outcome.UPDATED), target(2, outcome=outcome, reason="No."))
         assert made.state == "failed"
         assert made.verdict() == f"1 {outcome} (first: Sales › Orders 2 · ETL_USER: No.)"
+
+    def test_a_roll_back_is_green_where_it_was_asked_for(self) -> None:
+        assert report(target(1, outcome=Outcome.ROLLED_BACK)).state == "success"
+        assert report(target(1, outcome=Outcome.ROLLED_BACK, reason="it did not connect")).state == "failed"
 
     def test_an_item_that_could_not_be_read_is_red(self) -> None:
         unread = target(1, snowflake_conn_id=None, connection_id=None, outcome=Outcome.FAILED, reason="403")
