@@ -111,9 +111,10 @@ def traces_of(secrets: Mapping[str, str]) -> dict[str, str]:
     for name, value in secrets.items():
         for kind in _HASHES:
             digest = hashlib.new(kind, value.encode(), usedforsecurity=False).digest()
-            # Half of it is enough to recognise it, and whoever shortened it kept that much.
-            traces[f"{kind} of {name}"] = digest.hex()[: len(digest)]
-            traces[f"{kind} of {name}, base64"] = base64.b64encode(digest).decode()[: len(digest) * 2 // 3]
+            # The beginning is enough to recognise it, for whoever shortened it will have kept that much.
+            traces[f"{kind} of {name}"] = digest.hex()[:20]
+            for form, encode in (("base64", base64.b64encode), ("urlsafe base64", base64.urlsafe_b64encode)):
+                traces[f"{kind} of {name}, {form}"] = encode(digest).decode()[:14]
     return traces
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import html
 import json
 import re
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, quote_plus, urlencode
 from xml.sax import saxutils
@@ -19,7 +21,17 @@ from xml.sax import saxutils
 import pytest
 from cryptography.fernet import Fernet
 
-from tests.leaks import ArgumentWatch, Scanner, forms
+from credential_rotation.fingerprint import Fingerprints
+from credential_rotation.journal import Journal
+from credential_rotation.ledgers import Ledgers
+from credential_rotation.plan_files import Plan, write_plan
+from credential_rotation.rotation.ledger import Entry, Ledger
+from credential_rotation.rotation.outcomes import Outcome
+from credential_rotation.rotation.proof import Proving
+from credential_rotation.run_folder import RunFolder
+from credential_rotation.settings import Settings
+from tests.builders import snowflake_credential, target
+from tests.leaks import ArgumentWatch, Scanner, forms, traces_of
 
 SECRET = """t0ken/with+every <kind> & "quote" and 'apostrophe', b\\ackslash, ümlaut=="""
 TOKEN = "eyJraWQiOiIxMjM0NSIsImFsZyI6IkVTMjU2In0.c2VjcmV0LXBhcnQ.c2lnbmF0dXJl"
@@ -184,3 +196,91 @@ def test_a_secret_too_short_to_be_looked_for_is_refused() -> None:
 def test_an_ordinary_token_has_few_forms() -> None:
     # No character of it needs escaping, so most forms are the plain one: a scan of a large folder stays quick.
     assert len(forms(TOKEN)) < 20
+
+
+# What this package itself keeps
+
+
+SITE = "https://tableau.acme.example|acme"
+
+
+class Kept:
+    """Whatever the package writes between and during runs, where it writes it unless told otherwise."""
+
+    def __init__(self, airflow_home: Path) -> None:
+        self.reports = Settings.from_environment({"AIRFLOW_HOME": str(airflow_home)}).reports
+        self.folder = RunFolder("a_dag", "a_run", self.reports)
+        self.ledgers = Ledgers(self.reports, "a_dag")
+
+    def write(self, fingerprint_key: bytes = b"a key", **leak: str) -> None:
+        """All of it; a leak stands in the field of that name."""
+        record = target(1, touched=True, **{name: text for name, text in leak.items() if name in ("reason", "undoing")})
+        write_plan(
+            self.folder,
+            Plan("plan", 1, (), (), (target(1),), {"tableau_default": SITE}),
+            [snowflake_credential(token=TOKEN, previous_password=SECRET)],
+            Fingerprints(fingerprint_key),
+        )
+        proving = Proving("2026-11-24T04:00:00Z", since=0.0, job_id=leak.get("job_id", "job"))
+        journal = Journal(self.folder, "plan", "canary-batch", [record])
+        journal.note(replace(record, proving=proving))
+        journal.close()
+        entry = Entry(leak.get("token", "fingerprint"), leak.get("username", "ETL"), "2026-11-24T04:00:00Z", "a_run")
+        self.ledgers.write(SITE, Ledger({"item/connection": entry}))
+        self.folder.write("work/updated.json", [replace(record, outcome=Outcome.UPDATED).as_dict()])
+        self.ledgers.open(leak.get("run_id", "a_run"))
+
+
+@pytest.fixture
+def kept(home: Path) -> Kept:
+    return Kept(home)
+
+
+def test_what_the_package_keeps_is_where_the_scan_looks_and_clean(scanner: Scanner, home: Path, kept: Kept) -> None:
+    kept.write()
+    names = {path.relative_to(home).parts[:2] for path in home.rglob("*.json")}
+    assert names == {("credential_rotation", "ledger"), ("credential_rotation", "a_dag")}
+    assert Scanner(traces_of({"odd": SECRET, "token": TOKEN})).folder(home) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "where"),
+    [
+        ("token", "credential_rotation/ledger/tableau.acme.example-acme-"),
+        ("username", "credential_rotation/ledger/tableau.acme.example-acme-"),
+        ("run_id", "credential_rotation/ledger/open/"),
+        ("reason", "credential_rotation/a_dag/a_run/work/plan/journals/canary-batch.json"),
+        ("undoing", "credential_rotation/a_dag/a_run/work/plan/journals/canary-batch.json"),
+        ("job_id", "credential_rotation/a_dag/a_run/work/plan/journals/canary-batch.json"),
+        ("reason", "credential_rotation/a_dag/a_run/work/updated.json"),
+    ],
+)
+@pytest.mark.parametrize("secret", [SECRET, TOKEN], ids=["odd", "token"])
+def test_a_leak_into_what_the_package_keeps_is_found(
+    home: Path, kept: Kept, field: str, where: str, secret: str
+) -> None:
+    kept.write(**{field: f"why, and {secret}"})
+    places = {finding.place for finding in Scanner({"secret": secret}).folder(home)}
+    assert [place for place in places if place.startswith(where)]
+
+
+@pytest.mark.parametrize("kind", ["md5", "sha1", "sha256", "sha512", "blake2b"])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda digest: digest.hex(),
+        lambda digest: digest.hex()[:24],
+        lambda digest: f"sha:{digest.hex()}",
+        lambda digest: base64.b64encode(digest).decode(),
+        lambda digest: base64.urlsafe_b64encode(digest).decode().rstrip("="),
+    ],
+    ids=["hex", "the first half or less", "with a word before", "base64", "urlsafe base64"],
+)
+def test_a_hash_that_anybody_could_make_is_a_leak(
+    home: Path, kept: Kept, kind: str, write: Callable[[bytes], str]
+) -> None:
+    digest = hashlib.new(kind, TOKEN.encode()).digest()
+    kept.write(token=write(digest))
+    assert {finding.secret.partition(",")[0] for finding in Scanner(traces_of({"token": TOKEN})).folder(home)} == {
+        f"{kind} of token"
+    }
