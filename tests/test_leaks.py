@@ -169,7 +169,11 @@ def test_a_finding_never_tells_the_secret(scanner: Scanner, home: Path) -> None:
 
 @pytest.fixture
 def leaking_process() -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()", f"--password={TOKEN}"], stdin=-1)  # noqa: S603
+    code = "import sys; print(flush=True); sys.stdin.read()"
+    process = subprocess.Popen([sys.executable, "-c", code, f"--password={TOKEN}"], stdin=-1, stdout=-1)  # noqa: S603
+    # For a moment a process that begins shows no arguments.
+    assert process.stdout is not None
+    process.stdout.readline()
     yield process
     process.kill()
     process.communicate()
