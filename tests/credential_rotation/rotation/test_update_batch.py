@@ -40,6 +40,7 @@ from sandbox.tableau import (
 from sandbox.tableau.answers import Answer
 from sandbox.tableau.faults import Exchange
 from tests.credential_rotation.hooks.connecting import Connect
+from tests.credential_rotation.hooks.session_stores import MemoryStore
 from tests.credential_rotation.rotation.on_the_sandbox import CREDENTIAL, TOKEN, UPDATE, find_targets
 from tests.credential_rotation.rotation.proving import Proofs
 from tests.dags.small_tableau import DeletedJustBefore
@@ -483,3 +484,25 @@ class TestProofs:
             (None, True, 2),
             (Outcome.ROLLED_BACK, False, 2),
         ]
+
+    def test_a_sign_in_that_is_refused_while_a_canary_is_put_back_is_told_in_capital_letters_and_kept_in_mind(
+        self, prove: ProvingBatch, site: Site, user: SnowflakeUser, connect: Connect
+    ) -> None:
+        state = prove.proofs.state
+        content = site.add_datasource("Live", connections=[snowflake_connection(password="before")])
+        user.secrets.clear()
+        user.secrets.add("before")
+        prove.orders = replace(prove.orders, is_canary=True)
+        targets = find_targets(prove.proofs.tableau)
+        state.faults.script(UPDATE, [Pass(), SessionLost()])
+        state.passwords = dict.fromkeys(state.passwords, "changed meanwhile")
+        with pytest.raises(SignInRefused):
+            prove(targets)
+        left = prove.batch.told[-1]
+        assert (left.outcome, left.retriable, content.connections[0].password) == (Outcome.FAILED, False, TOKEN)
+        assert str(left.reason).startswith("DEFAULT › LIVE NOW HOLDS A TOKEN THAT DID NOT CONNECT: ")
+        later = ProvingBatch(Proofs(state, connect("pat", store=MemoryStore())), prove.sandbox_time)
+        later.orders = replace(later.orders, is_canary=True)
+        [after] = later([left]).records
+        assert (after.outcome, content.connections[0].password) == (Outcome.ROLLED_BACK, "before")
+        assert len(content.connections[0].writes) == 2
