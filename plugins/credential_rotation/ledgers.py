@@ -87,7 +87,8 @@ class Ledgers:
         except _UNREADABLE as problem:
             log.warning("The files of run %s can't be read (%s).", run_id, type(problem).__name__)
             return {}
-        updated = [record for record in records if record.outcome is Outcome.UPDATED]
+        # What failed after it was written needs to be put back most.
+        updated = [each for each in records if each.touched and each.outcome in (Outcome.UPDATED, Outcome.FAILED)]
         return {record.key: record for record in (*updated, *earlier)}
 
     def close_plan(self, run_id: str) -> None:
@@ -143,9 +144,6 @@ class _Doings:
             record, planned = self.records.get(target.key), self.secrets.get(str(target.snowflake_conn_id))
             if record is not None and planned is not None:
                 ledger.learn(record, planned.secrets, planned.login, self.run_id)
-                # It may be written to in one try, and not be attempted any more in the next.
-                if record.touched and record.outcome is Outcome.NOT_ATTEMPTED:
-                    ledger.forget(target)
             elif target.key in self.started:
                 ledger.forget(target)
 

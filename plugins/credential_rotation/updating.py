@@ -55,6 +55,8 @@ def update_targets(
     :raises AirflowRescheduleException: when a proof is not there yet
     :raises AirflowSkipException: when nothing was attempted
     """
+    # Where tasks of a run that has ended are cleared, and its report is not.
+    task.ledgers.open(task.run_id)
     journal = Journal(task.folder, plan_id, batch, targets, marks)
     left = journal.left()
     if len(left) < len(targets):

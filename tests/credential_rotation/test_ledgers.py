@@ -383,15 +383,18 @@ def test_clearing_twice_changes_nothing(ledgers: Ledgers, runs: Runs) -> None:
 # What a run updated, for a roll-back
 
 
-def test_what_a_run_updated_is_what_ended_so(ledgers: Ledgers, runs: Runs) -> None:
-    runs.run("run 1", [updated(TARGETS[0]), failed(TARGETS[1]), replace(TARGETS[2], outcome=Outcome.GONE)])
-    assert ledgers.updated_by("run 1") == {TARGETS[0].key: updated(TARGETS[0])}
+def test_what_a_run_updated_is_what_ended_so_or_may_have_been_written(ledgers: Ledgers, runs: Runs) -> None:
+    refused = failed(TARGETS[3], touched=False)
+    gone = replace(TARGETS[2], outcome=Outcome.GONE)
+    runs.run("run 1", [updated(TARGETS[0]), failed(TARGETS[1]), gone, refused])
+    updated_by = ledgers.updated_by("run 1")
+    assert updated_by == {TARGETS[0].key: updated(TARGETS[0]), TARGETS[1].key: failed(TARGETS[1])}
     assert ledgers.updated_by("run 2") == {}
 
 
 def test_what_a_run_updated_before_a_person_cleared_its_tasks_counts_as_well(ledgers: Ledgers, runs: Runs) -> None:
     before = replace(TARGETS[0], username="OLD_USER")
-    runs.run("run 1", [updated(before), failed(TARGETS[1])])
+    runs.run("run 1", [updated(before), failed(TARGETS[1], touched=False)])
     runs.clear("run 1")
     assert ledgers.updated_by("run 1").keys() == {TARGETS[0].key}
     runs.run("run 1", [updated(TARGETS[1], 3), updated(TARGETS[0], 4)])

@@ -15,6 +15,7 @@ from credential_rotation.failure_marks import FailureMarks
 from credential_rotation.fingerprint import Fingerprints
 from credential_rotation.hooks.tableau import TableauHook
 from credential_rotation.journal import read_journals
+from credential_rotation.ledgers import Ledgers
 from credential_rotation.plan_files import Plan, write_plan
 from credential_rotation.retry_policy import ConnectionsFailed
 from credential_rotation.rotation.outcomes import Outcome
@@ -84,6 +85,8 @@ def task(
 
     return SimpleNamespace(
         folder=folder,
+        run_id="a_run",
+        ledgers=Ledgers(f"file://{tmp_path}", "a_dag"),
         name="a_task",
         settings=Settings.from_environment(stage.ENVIRONMENT),
         params=rotation_params(canary_proof="saved"),

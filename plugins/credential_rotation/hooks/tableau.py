@@ -198,7 +198,8 @@ class TableauHook(HttpHook):
             path = _path(session, endpoint)
             return self._transport.fetch(method, path, media, body=body, token=session.token, tries=tries)
 
-        return self._in_a_session(send)
+        # A service that says 401 of what the database refuses must not be asked until that locks a user.
+        return self._in_a_session(send, renewals=_MOST_RENEWALS if tries > 1 else 2)
 
     def redacted(self, text: str) -> str:
         """A text of Tableau's without the secrets that it may quote."""
@@ -208,9 +209,9 @@ class TableauHook(HttpHook):
         """What time it is for Tableau, as of its latest answer; the time here before there was any."""
         return self._transport.last_date or datetime.now(UTC)
 
-    def _in_a_session(self, send: Callable[[TableauSession], _Answer]) -> _Answer:
+    def _in_a_session(self, send: Callable[[TableauSession], _Answer], renewals: int = _MOST_RENEWALS) -> _Answer:
         session = self._sharing.current()
-        for _ in range(_MOST_RENEWALS):
+        for _ in range(renewals):
             try:
                 return send(session)
             except SessionEnded:

@@ -66,7 +66,7 @@ class Ledger:
 
     def learn(self, record: ConnectionRecord, secrets: Secrets, login: str, run_id: str) -> None:
         """Keep what a run says of a connection; where it is not sure, forget what was known."""
-        if record.outcome in (Outcome.EXCLUDED, Outcome.PLANNED, Outcome.UNCHANGED, Outcome.NOT_ATTEMPTED):
+        if record.outcome in (Outcome.EXCLUDED, Outcome.PLANNED, Outcome.UNCHANGED):
             return
         put_back = record.outcome is Outcome.ROLLED_BACK and not record.is_well
         token = secrets.previous if put_back else secrets.token
