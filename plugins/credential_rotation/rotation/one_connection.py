@@ -15,7 +15,7 @@ from credential_rotation.rotation.proof import Embedded, NotProved, Prover, Prov
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.snowflake_words import refusal_in
 from credential_rotation.rotation.update import Writable, embed_and_read_back, of_missing
-from credential_rotation.tableau.errors import NotFound, TableauError
+from credential_rotation.tableau.errors import NotFound, TableauError, Throttled
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,9 @@ NOTHING_SHOWS = (
     "nothing can show whether it connects: Tableau offers no way for this type of content, and Airflow is not to sign "
     "in to Snowflake. Set CREDENTIAL_ROTATION_SNOWFLAKE_CHECK to on, or run with canary_proof: saved"
 )
-DID_NOT_CONNECT = "HOLDS A TOKEN THAT DID NOT CONNECT"
+DID_NOT_CONNECT = "NOW HOLDS A TOKEN THAT DID NOT CONNECT"
+MAY_HOLD = "MAY NOW HOLD A TOKEN THAT WAS NOT SEEN TO CONNECT"
+_PERHAPS_SAVED = "It is not known whether the update was saved."
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ def next_step(site: Writable, target: ConnectionRecord, credential: SnowflakeCre
     final = record.outcome is Outcome.FAILED and (not record.retriable or orders.is_last_try)
     if not (orders.is_canary and final and record.touched):
         return stage
+    if record.saved_at is None:
+        record = replace(record, reason=f"{_PERHAPS_SAVED} {record.reason}")
     log.error("%s did not pass: %s", record.title, record.reason)
     if credential.previous is None:
         return Stage(replace(record, reason=_left_as_it_is(record, credential)))
@@ -76,8 +80,8 @@ def failed_by(target: ConnectionRecord, error: TableauError, *, retriable: bool)
     if target.undoing:
         reason = f"{_shouted(target)} The secret before it could not be put back yet: {reason}"
     failed = replace(target, outcome=Outcome.FAILED, reason=reason, retriable=retriable, attempts=target.attempts + 1)
-    # It may have been the reading back that failed.
-    return replace(failed, touched=True)
+    # It may have been the reading back that failed; what is asked to slow down is not done.
+    return replace(failed, touched=target.touched or not isinstance(error, Throttled))
 
 
 def why_unfinished(target: ConnectionRecord) -> str:
@@ -175,7 +179,8 @@ def _left_as_it_is(target: ConnectionRecord, credential: SnowflakeCredential) ->
 
 
 def _shouted(target: ConnectionRecord) -> str:
-    return f"{target.title.upper()} NOW {DID_NOT_CONNECT}: {target.undoing or target.reason}"
+    why = target.undoing or target.reason or ""
+    return f"{target.title.upper()} {MAY_HOLD if why.startswith(_PERHAPS_SAVED) else DID_NOT_CONNECT}: {why}"
 
 
 def _with_hint(reason: str, orders: Orders) -> str:

@@ -21,6 +21,8 @@ from credential_rotation.tableau.errors import (
 
 log = logging.getLogger(__name__)
 
+NOT_READ_BACK = "Tableau accepted the update, but it could not be read back."
+
 
 class Writable(Protocol):
     """What this step needs of a Tableau site."""
@@ -52,12 +54,15 @@ def embed_and_read_back(site: Writable, target: ConnectionRecord, username: str,
         retriable=False,
         saved_at=None,
     )
+    accepted = False
     try:
         site.embed(target.content, target.connection, username, secret)
-        tried = replace(tried, touched=True)
+        accepted, tried = True, replace(tried, touched=True)
         _read_back(site, target, username)
-    except Throttled:
-        raise
+    except Throttled as error:
+        if not accepted:
+            raise
+        return replace(tried, outcome=Outcome.FAILED, reason=f"{NOT_READ_BACK} {error}", retriable=True)
     except NotFound:
         return of_missing(site, tried)
     except (NotAllowed, RequestRefused) as error:

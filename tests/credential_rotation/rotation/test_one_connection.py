@@ -14,6 +14,7 @@ import pytest
 from credential_rotation.rotation.credentials import SnowflakeCredential
 from credential_rotation.rotation.one_connection import (
     DID_NOT_CONNECT,
+    MAY_HOLD,
     NOTHING_SHOWS,
     Orders,
     Stage,
@@ -23,7 +24,7 @@ from credential_rotation.rotation.one_connection import (
 )
 from credential_rotation.rotation.outcomes import Outcome, Proof
 from credential_rotation.rotation.records import ConnectionRecord
-from credential_rotation.tableau.errors import Throttled
+from credential_rotation.tableau.errors import SignInRefused, TableauError, Throttled
 from sandbox.snowflake_accounts import SnowflakeUser
 from sandbox.tableau import (
     Connection,
@@ -51,7 +52,7 @@ from tests.dags.small_tableau import DeletedJustBefore
 
 OLD = "the <old> secret"
 REFUSED = "Programmatic access token is invalid"
-SHOUTED = f"DEFAULT › IT NOW {DID_NOT_CONNECT}: "
+SHOUTED = f"DEFAULT › IT {DID_NOT_CONNECT}: "
 
 
 @pytest.fixture
@@ -449,10 +450,10 @@ class TestFailedUpdate:
         content = live(site)
         record = way.target()
         server.faults.script("query_connections", Throttle("120"))
-        with pytest.raises(Throttled) as raised:
-            way.step(record)
+        failed = way.step(record).record
+        assert (failed.outcome, failed.retriable, failed.touched) == (Outcome.FAILED, True, True)
+        assert "could not be read back" in str(failed.reason)
         assert secret_of(content) == TOKEN
-        failed = failed_by(record, raised.value, retriable=True)
         server.faults.script(UPDATE, TableauCode("400000", "No."))
         after = way.to_the_end(failed)
         assert (after.outcome, secret_of(content)) == (Outcome.ROLLED_BACK, OLD)
@@ -598,7 +599,22 @@ class TestUnfinished:
             assert why_unfinished(unfinished).startswith(SHOUTED)
             assert REFUSED in why_unfinished(unfinished)
 
-    def test_what_failed_by_something_that_concerns_all_may_have_been_written(self) -> None:
-        failed = failed_by(target(1), Throttled("slow down"), retriable=True)
-        assert (failed.outcome, failed.reason, failed.retriable) == (Outcome.FAILED, "slow down", True)
-        assert (failed.attempts, failed.touched) == (1, True)
+    @pytest.mark.parametrize(("error", "touched"), [(SignInRefused("no"), True), (Throttled("no"), False)])
+    def test_what_failed_by_something_that_concerns_all_may_have_been_written(
+        self, error: TableauError, touched: bool
+    ) -> None:
+        failed = failed_by(target(1), error, retriable=True)
+        assert (failed.outcome, failed.reason, failed.retriable) == (Outcome.FAILED, "no", True)
+        assert (failed.attempts, failed.touched) == (1, touched)
+
+    def test_a_canary_that_was_perhaps_not_saved_is_not_said_to_hold_the_token(
+        self, way: Way, site: Site, server: TableauServer
+    ) -> None:
+        live(site)
+        server.faults.script(UPDATE, ServerError(500), times=99)
+        record = way.target()
+        way.credential = replace(way.credential, previous=None)
+        way.orders = replace(way.orders, is_last_try=True)
+        after = way.to_the_end(record)
+        assert after.outcome is Outcome.FAILED
+        assert str(after.reason).startswith(f"DEFAULT › IT {MAY_HOLD}: It is not known whether the update was saved.")
