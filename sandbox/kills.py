@@ -29,6 +29,7 @@ from sandbox.airflow_api import AirflowError
 from sandbox.demo import read_report
 from sandbox.local_airflow import REPOSITORY, LocalAirflow
 from sandbox.tableau import Site, TableauServer, TableauState, build_site
+from sandbox.tableau.data_access import failure_of
 from sandbox.verdict import judge, take_snapshot
 
 ENVIRONMENT = stage.ENVIRONMENT | {
@@ -45,6 +46,7 @@ MOST_WRITES = 2
 RUN_TIMEOUT_SECONDS = 600
 # No task changes its state for so long: longer than to miss a killed one and to wait for its next try.
 STUCK_SECONDS = 150
+SHOWN = 5
 IN_PHASE = frozenset({"validate_one", "update_connections"})
 
 
@@ -63,6 +65,7 @@ class Plan:
     :param update: the kill comes when Tableau has got this many update requests; None: counted from the trigger
     :param seconds: and so much later
     :param everyone: every task that runs at this moment, or one of them
+    :param per_task: connections in one task; None: as the DAG chooses, which is one for so few
     """
 
     number: int
@@ -71,6 +74,7 @@ class Plan:
     everyone: bool
     seconds: float
     update: int | None = None
+    per_task: int | None = None
 
     @property
     def moment(self) -> str:
@@ -109,7 +113,8 @@ class Round:
             f"targets x writes: {writes}",
             *self.schedulers_started,
             *self.orphans,
-            "; ".join(self.wrong) or "nothing lost",
+            "; ".join(self.wrong[:SHOWN]) or "nothing lost",
+            *([f"and {len(self.wrong) - SHOWN} more"] if len(self.wrong) > SHOWN else []),
         ]
         return " | ".join(parts)
 
@@ -134,6 +139,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=7, help="draws moments, victims and sites")
+    parser.add_argument("--per-task", type=int, help="connections in one task (default: one, as the DAG chooses)")
+    parser.add_argument("--only", type=int, nargs="+", default=[], help="play these of the rounds, by their numbers")
     parser.add_argument("--home", type=Path, default=REPOSITORY / ".airflow-kills", help="AIRFLOW_HOME, emptied first")
     return parser
 
@@ -145,8 +152,10 @@ def _play(options: argparse.Namespace) -> int:
         print(f"{quiet.line()}", flush=True)
         rounds = []
         for plan in draw_plans(options.rounds, options.seed, quiet.run_seconds[0]):
+            if options.only and plan.number not in options.only:
+                continue
             before = time.monotonic()
-            rounds.append(_play_until_hit(airflow, tableau, plan))
+            rounds.append(_play_until_hit(airflow, tableau, replace(plan, per_task=options.per_task)))
             print(f"{rounds[-1].line()} | {time.monotonic() - before:.0f} s", flush=True)
     print(f"\n{_totals([quiet, *rounds])}; {time.monotonic() - began:.0f} s in all")
     return 0 if all(each.killed and not each.wrong for each in rounds) and not quiet.wrong else 1
@@ -194,7 +203,11 @@ def draw_plans(rounds: int, seed: int, usual_seconds: float) -> list[Plan]:
 
 
 def make_state(seed: str, content_url: str) -> TableauState:
-    """A Tableau with some 40 targets of three credentials among 60 neighbours; it takes its time, as the real one."""
+    """A Tableau with some 40 targets of three credentials among 60 neighbours; it takes its time, as the real one.
+
+    A run is to be red for a kill alone. So targets lose neighbours in their own item that let nobody fetch its data,
+    whatever the targets embed: no first connection of a credential could be proved there.
+    """
     state = build_site(
         seed=Random(f"site {seed}").randrange(10**6),
         data_sources=34,
@@ -203,6 +216,10 @@ def make_state(seed: str, content_url: str) -> TableauState:
         virtual_connections=3,
         content_url=content_url,
     )
+    for content in state.site.contents:
+        targets = [connection for connection in content.connections if connection.target_of]
+        if targets and failure_of(state, content):
+            content.connections = targets
     state.latency.read_seconds, state.latency.write_seconds = 0.02, 0.2
     return state
 
@@ -266,7 +283,8 @@ def _run(
     """Trigger a run, let something happen meanwhile, and wait for its end."""
     airflow.api.unpause(stage.DAG_ID)
     began = time.monotonic()
-    airflow.api.trigger(stage.DAG_ID, stage.conf(site.credentials.values()), run_id)
+    per_task = done.plan.per_task if done.plan else None
+    airflow.api.trigger(stage.DAG_ID, stage.conf(site.credentials.values(), connections_per_task=per_task), run_id)
     if meanwhile:
         meanwhile(run_id, began)
     done.states.append(_wait(airflow, run_id, done.schedulers_started))
@@ -369,12 +387,10 @@ class Killer:
         """Wait until it is time, and kill; without effect when the run is over before."""
         if not self._await_moment(run_id, began):
             return
-        while not (tasks := self._victims()):
-            if self._is_over(run_id):
-                return
+        while not self.killed and not self._is_over(run_id):
+            for each in self._victims():
+                self._kill(each)
             time.sleep(0.02)
-        for each in tasks:
-            self._kill(each)
 
     def orphans(self) -> list[str]:
         """What still runs of the tasks whose worker was killed."""
@@ -408,6 +424,8 @@ class Killer:
         return [Random(self._plan.seed).choice(tasks)]
 
     def _kill(self, victim: RunningTask) -> None:
+        if not _still_runs(victim.task):
+            return
         way = self._plan.way
         # The worker first: it must not see its task die.
         pids = {Way.BOTH: [victim.worker, victim.task], Way.WORKER: [victim.worker], Way.TASK: [victim.task]}[way]
@@ -432,6 +450,11 @@ def running_tasks(airflow: LocalAirflow) -> list[RunningTask]:
             instance_id = _title(processes, parent).rpartition(" ")[2]
             found.append(RunningTask(parent, pid, _name_of(airflow.home / "airflow.db", instance_id)))
     return found
+
+
+def _still_runs(pid: int) -> bool:
+    looked = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], check=False, capture_output=True, text=True)  # noqa: S603, S607
+    return bool(looked.stdout.strip()) and "Z" not in looked.stdout
 
 
 def _title(processes: Sequence[tuple[int, int, str]], pid: int) -> str:
