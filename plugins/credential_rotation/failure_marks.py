@@ -9,7 +9,8 @@ from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.run_folder import RunFolder
 
-_FINAL, _PASSING, _STOP = ".final", ".passing", ".stop"
+_FINAL, _PASSING, _STOP, _REFUSED = ".final", ".passing", ".stop", ".refused"
+REFUSED_ELSEWHERE = "Snowflake refused the token at another connection"
 
 
 class FailureMarks:
@@ -23,11 +24,17 @@ class FailureMarks:
         self._folder = folder
         self._place = f"work/{plan_id}/failed-{generation}"
 
-    def hold(self, most: int | None) -> Hold | None:
-        """Why no new update may start, when ``most`` failures are allowed; None for ``most``: as many as there are."""
+    def hold(self, most: int | None, conn_id: str | None = None) -> Hold | None:
+        """Why no new update may start, when ``most`` failures are allowed; None for ``most``: as many as there are.
+
+        :param conn_id: the Airflow connection of the credential that is to be embedded
+        """
         names = self._folder.names(self._place)
         if stopped := self._reasons(names):
             return Hold("; ".join(stopped), retriable=False)
+        refused = f"{self._place}/{_name(str(conn_id))}{_REFUSED}"
+        if refused in names:
+            return Hold(str(self._folder.read(refused)), retriable=False)
         return _failures(names).hold(most)
 
     def count(self) -> Failures:
@@ -36,6 +43,10 @@ class FailureMarks:
 
     def update(self, before: ConnectionRecord | None, now: ConnectionRecord) -> None:
         """Let the marks say what has become of a connection."""
+        if now.is_refused_by_snowflake:
+            # Each further update would be another refused sign-in, and five of those lock the user.
+            why = f"{REFUSED_ELSEWHERE} ({now.title}: {now.reason})"
+            self._folder.write(f"{self._place}/{_name(str(now.snowflake_conn_id))}{_REFUSED}", why)
         old, new = _mark(before), _mark(now)
         if new and new != old:
             self._folder.write_text(f"{self._place}/{new}", now.title)
@@ -63,4 +74,8 @@ def _failures(names: list[str]) -> Failures:
 def _mark(record: ConnectionRecord | None) -> str | None:
     if record is None or record.outcome is not Outcome.FAILED:
         return None
-    return hashlib.sha256(record.key.encode()).hexdigest()[:24] + (_PASSING if record.retriable else _FINAL)
+    return _name(record.key) + (_PASSING if record.retriable else _FINAL)
+
+
+def _name(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from credential_rotation.failure_marks import FailureMarks
 from credential_rotation.rotation.outcomes import Outcome
@@ -22,6 +23,7 @@ class Journal:
 
     :param batch: names the targets, so that a task that is given the same ones finds them
     :param marks: where failures are counted; None for those that count for nothing
+    :param generation: when the run was started, or started again since a person cleared tasks of it
     """
 
     def __init__(
@@ -31,24 +33,31 @@ class Journal:
         batch: str,
         targets: Sequence[ConnectionRecord],
         marks: FailureMarks | None = None,
+        *,
+        generation: str = "",
     ) -> None:
         self._folder = folder
         self._name = f"{_place(plan_id)}/{batch}.json"
         self._marks = marks
         self._targets = targets
+        self._generation = generation
         self._lock = threading.Lock()
         self._saved_at = time.monotonic()
         ours = {target.key for target in targets}
-        self._records = {record.key: record for record in _read(folder, self._name)[1] if record.key in ours}
+        before = _read(folder, self._name)
+        self._records = {record.key: record for record in before.records if record.key in ours}
+        self._goes_on = not before.is_finished and before.generation == generation
+        self._is_finished = False
         self._save()
 
     def left(self) -> list[ConnectionRecord]:
-        """The targets that are not as they should be, with what is known from earlier tries.
+        """The targets that there is something to do with, with what is known from earlier tries.
 
-        Those that failed for good are among them: a person who clears the task has changed something, perhaps.
+        A task that goes on, after a wait or a kill, leaves alone what has failed for good: another try would be refused
+        as well. A person who clears a task that was finished has changed something, perhaps, so all is tried then.
         """
         latest = [self._records.get(target.key, target) for target in self._targets]
-        return [record for record in latest if not record.is_well]
+        return [each for each in latest if (each.can_go_on if self._goes_on else not each.is_well)]
 
     def records(self) -> list[ConnectionRecord]:
         """The outcomes so far."""
@@ -76,11 +85,19 @@ class Journal:
         with self._lock:
             self._save()
 
+    def finish(self) -> None:
+        """The task has come to its end, good or bad: whoever runs it again wants all of it that is not well."""
+        with self._lock:
+            self._is_finished = True
+            self._save()
+
     def _save(self) -> None:
         self._saved_at = time.monotonic()
         self._folder.write(
             self._name,
             {
+                "generation": self._generation,
+                "finished": self._is_finished,
                 "started": [target.key for target in self._targets],
                 "records": [record.as_dict() for record in self._records.values()],
             },
@@ -92,9 +109,9 @@ def read_journals(folder: RunFolder, plan_id: str) -> tuple[list[str], list[Conn
     started: list[str] = []
     latest: dict[str, ConnectionRecord] = {}
     for name in folder.names(_place(plan_id)):
-        keys, outcomes = _read(folder, name)
-        started += keys
-        for record in outcomes:
+        journal = _read(folder, name)
+        started += journal.started
+        for record in journal.records:
             # The targets may have been dealt out anew: attempts are carried on, so more of them are later.
             if record.key not in latest or _lateness(record) > _lateness(latest[record.key]):
                 latest[record.key] = record
@@ -105,10 +122,21 @@ def _place(plan_id: str) -> str:
     return f"work/{plan_id}/journals"
 
 
-def _lateness(record: ConnectionRecord) -> tuple[int, bool]:
-    return record.attempts, record.is_well
+def _lateness(record: ConnectionRecord) -> tuple[int, bool, bool]:
+    return record.attempts, record.outcome is not None, record.is_well
 
 
-def _read(folder: RunFolder, name: str) -> tuple[list[str], list[ConnectionRecord]]:
+@dataclass(frozen=True)
+class _Kept:
+    """What is in a journal's file."""
+
+    started: list[str]
+    records: list[ConnectionRecord]
+    generation: str
+    is_finished: bool
+
+
+def _read(folder: RunFolder, name: str) -> _Kept:
     content = folder.read(name) or {}
-    return content.get("started", []), [ConnectionRecord.from_dict(each) for each in content.get("records", [])]
+    records = [ConnectionRecord.from_dict(each) for each in content.get("records", [])]
+    return _Kept(content.get("started", []), records, content.get("generation", ""), content.get("finished", False))

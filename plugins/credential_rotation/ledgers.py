@@ -82,14 +82,26 @@ class Ledgers:
         folder = RunFolder(self.dag_id, run_id, self.reports)
         try:
             plan = find_plan(folder)
-            records = read_journals(folder, plan.plan_id)[1] if plan else []
+            started, records = read_journals(folder, plan.plan_id) if plan else ([], [])
             earlier = [ConnectionRecord.from_dict(values) for values in folder.read(_UPDATED) or ()]
         except _UNREADABLE as problem:
             log.warning("The files of run %s can't be read (%s).", run_id, type(problem).__name__)
             return {}
-        # What failed after it was written needs to be put back most.
-        updated = [each for each in records if each.touched and each.outcome in (Outcome.UPDATED, Outcome.FAILED)]
+        # What failed after it was written needs to be put back most, and so does what nobody knows of.
+        updated = [each for each in records if each.touched and each.outcome is not Outcome.ROLLED_BACK]
+        silent = set(started) - {record.key for record in records}
+        updated += [target for target in (plan.targets if plan else []) if target.key in silent]
         return {record.key: record for record in (*updated, *earlier)}
+
+    def embedded_by(self, run_id: str) -> dict[str, str]:
+        """The fingerprints of the tokens that a run embedded, by the Airflow connection of their credential."""
+        folder = RunFolder(self.dag_id, run_id, self.reports)
+        try:
+            plan = find_plan(folder)
+            planned = read_secrets(folder, plan.plan_id) if plan else {}
+        except _UNREADABLE:
+            return {}
+        return {conn_id: each.secrets.token for conn_id, each in planned.items()}
 
     def close_plan(self, run_id: str) -> None:
         """Put down what the plan of a run has led to, before another takes its place: a person cleared tasks."""
@@ -146,6 +158,7 @@ class _Doings:
                 ledger.learn(record, planned.secrets, planned.login, self.run_id)
             elif target.key in self.started:
                 ledger.forget(target)
+        ledger.forget_beside(self.run_id)
 
 
 def _whole(entry: dict[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,17 @@ class Plan:
         """The targets that are not known to be as they should be."""
         return [target for target in self.targets if target.outcome is None]
 
+    def left(self, records: Iterable[ConnectionRecord]) -> list[ConnectionRecord]:
+        """The targets that are to be updated once all canaries have ended, with what is known of each.
+
+        :param records: the latest of each connection that a task has begun with, canaries among them; there are more
+            than those of canaries when somebody has cleared tasks: what is done is not done again
+        """
+        latest = {record.key: record for record in records}
+        passed = {record.snowflake_conn_id for record in latest.values() if record.canary and record.is_validated}
+        known = [latest.get(target.key, target) for target in self.to_update if target.snowflake_conn_id in passed]
+        return [record for record in known if not record.is_well and not record.canary]
+
 
 @dataclass(frozen=True)
 class PlannedCredential:

@@ -15,7 +15,7 @@ from credential_rotation.rotation.ledger import Ledger
 from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.roll_back import narrow_to_roll_back
-from credential_rotation.rotation.selection import SiteInventory, select
+from credential_rotation.rotation.selection import SelectionError, SiteInventory, select
 from credential_rotation.site_files import read_inventory
 from credential_rotation.task_context import ThisTask
 
@@ -43,7 +43,7 @@ def make_plan(
     targets = [record for record in records if record.is_target]
     left = [target for target in targets if target.outcome is None]
     log.info("%d connections, %d of them targets, %d to be updated.", len(records), len(targets), len(left))
-    canaries = choose_canaries(records, left, params.validate_on)
+    canaries = choose_canaries(left, params.validate_on)
     # Only to refuse batches that are too small while nothing is written yet.
     split(left, params.connections_per_task)
     if params.dry_run:
@@ -72,16 +72,26 @@ def _with_what_is_current(
         of_site = [record for record in records if record.tableau_conn_id == site.tableau_conn_id]
         if ledgers[site.tableau_conn_id].forget_what_changed(of_site):
             task.ledgers.write(site.site_key, ledgers[site.tableau_conn_id])
-    if task.params.force:
-        return list(records)
     tokens = {each.conn_id: (task.fingerprints.of(each.token), each.login) for each in credentials}
-    validate_on = task.params.validate_on
-    marked = []
-    for record in records:
-        ledger, wanted = ledgers[record.tableau_conn_id], bool(validate_on) and is_at(record, str(validate_on))
-        known = record.is_target and not wanted and ledger.is_current(record, *tokens[str(record.snowflake_conn_id)])
-        marked.append(ledger.marked(record) if known else record)
-    return marked
+    current = {
+        record.key
+        for record in records
+        if record.is_target
+        and ledgers[record.tableau_conn_id].is_current(record, *tokens[str(record.snowflake_conn_id)])
+    }
+    # An update changes the time of the whole item, and would hide what happens to the others in it meanwhile: so an
+    # item is left alone as a whole or not at all.
+    to_do = {record.content_id for record in records if record.is_target and record.key not in current}
+    if task.params.force:
+        to_do |= {record.content_id for record in records}
+    if validate_on := task.params.validate_on:
+        to_do |= {record.content_id for record in records if is_at(record, validate_on)}
+    return [
+        ledgers[record.tableau_conn_id].marked(record)
+        if record.key in current and record.content_id not in to_do
+        else replace(record, held_current=record.key in current)
+        for record in records
+    ]
 
 
 def _what_to_roll_back(
@@ -97,7 +107,15 @@ def _what_to_roll_back(
     known = {key: entry for site in sites for key, entry in task.ledgers.read(site.site_key).as_dict().items()}
     run_id = task.params.roll_back_run or Ledger.from_dict(known).latest_run(current)
     updated = task.ledgers.updated_by(run_id) if run_id else {}
-    narrowed = narrow_to_roll_back(records, updated, run_id)
+    by_conn_id = {each.conn_id: each for each in credentials}
+    embedded = task.ledgers.embedded_by(run_id) if run_id else {}
+    other = [conn_id for conn_id in by_conn_id if embedded.get(conn_id) not in (None, *current)]
+    if other:
+        raise SelectionError(
+            f"roll_back: run '{run_id}' embedded another token of {', '.join(sorted(other))} than the current one, so "
+            "the secret before the current one is not what was there before that run."
+        )
+    narrowed = narrow_to_roll_back(records, updated, by_conn_id, run_id)
     gone = len(set(updated) - {record.key for record in narrowed if record.is_target})
     note = f"This run rolls back run '{run_id}'."
     return narrowed, f"{note} {gone} of the connections that it updated are no targets any more." if gone else note

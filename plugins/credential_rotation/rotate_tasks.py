@@ -117,8 +117,8 @@ def question_for_approval() -> str | None:
     if not task.params.require_approval:
         return None
     plan = read_plan(task.folder)
-    _, validated = read_journals(task.folder, plan.plan_id)
-    return question(plan.records, validated)
+    _, records = read_journals(task.folder, plan.plan_id)
+    return question(plan.records, [record for record in records if record.canary], plan.left(records))
 
 
 def leave_answer(event: Mapping[str, Any]) -> None:
@@ -133,11 +133,7 @@ def plan_updates() -> list[dict[str, Any]]:
     task = ThisTask()
     plan = read_plan(task.folder)
     _, records = read_journals(task.folder, plan.plan_id)
-    latest = {record.key: record for record in records}
-    passed = {record.snowflake_conn_id for record in records if record.canary and record.is_validated}
-    # With what is known of each, for somebody may have cleared tasks: what is done is not done again.
-    left = [latest.get(target.key, target) for target in plan.to_update if target.snowflake_conn_id in passed]
-    left = [target for target in left if not target.is_well and not target.canary]
+    left = plan.left(records)
     batches = split(left, task.params.connections_per_task)
     log.info("%d targets in %d tasks.", len(left), len(batches))
     return [

@@ -16,7 +16,7 @@ from credential_rotation.journal import Journal
 from credential_rotation.plan_files import check_token
 from credential_rotation.retry_policy import ConnectionsFailed, ConnectionsUnfinished
 from credential_rotation.rotation.credentials import SnowflakeCredential, UnusableCredential
-from credential_rotation.rotation.one_connection import Orders
+from credential_rotation.rotation.one_connection import Orders, left_alone
 from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.proof import Embedded, Prover
 from credential_rotation.rotation.records import ConnectionRecord
@@ -57,16 +57,16 @@ def update_targets(
     """
     # Where tasks of a run that has ended are cleared, and its report is not.
     task.ledgers.open(task.run_id)
-    journal = Journal(task.folder, plan_id, batch, targets, marks)
+    journal = Journal(task.folder, plan_id, batch, targets, marks, generation=task.generation)
     left = journal.left()
     if len(left) < len(targets):
         log.info("%d of %d were done by an earlier try.", len(targets) - len(left), len(targets))
+    canary = marks is None
     credentials, unusable = _credentials_of(task, plan_id, left)
     for target in left:
         if reason := unusable.get(str(target.snowflake_conn_id)):
-            journal.note(replace(target, outcome=Outcome.NOT_ATTEMPTED, reason=reason, retriable=False))
+            journal.note(left_alone(target, reason))
     left = [target for target in left if str(target.snowflake_conn_id) in credentials]
-    canary = marks is None
     check = SnowflakeCheck()
     if canary and task.settings.snowflake_check:
         _check_in_snowflake(task, check, journal, left, credentials)
@@ -81,18 +81,20 @@ def update_targets(
                 credentials,
                 in_flight=in_flight,
                 done=journal.note,
-                hold=lambda: marks.hold(budget) if marks else None,
+                hold=lambda target: marks.hold(budget, target.snowflake_conn_id) if marks else None,
                 orders=_orders(task, hook, check, canary=canary),
             )
         except TableauError as problem:
             if marks:
                 marks.stop(task.name, str(problem))
+            journal.finish()
             raise
         finally:
             journal.close()
     if unusable:
+        journal.finish()
         raise ConnectionsFailed(" ".join(sorted(unusable.values())))
-    return _conclude(task, journal.records(), result)
+    return _conclude(task, journal, result)
 
 
 def _orders(task: ThisTask, hook: TableauHook, check: SnowflakeCheck, *, canary: bool) -> Orders:
@@ -108,6 +110,7 @@ def _orders(task: ThisTask, hook: TableauHook, check: SnowflakeCheck, *, canary:
         is_canary=canary,
         is_last_try=task.is_last_try,
         done=Outcome.ROLLED_BACK if task.params.roll_back else Outcome.UPDATED,
+        sign_in=check.sign_in if task.settings.snowflake_check else None,
     )
 
 
@@ -124,8 +127,8 @@ def _check_in_snowflake(
     :raises SnowflakeUnreachable: when Snowflake can't be asked
     """
     for target in targets:
-        if target.proving or target.undoing:
-            continue
+        if target.touched:
+            continue  # It is written already, and to be brought to its end.
         credential = credentials[str(target.snowflake_conn_id)]
         embedded = Embedded(credential.conn_id, target.new_username or credential.login, credential.token)
         try:
@@ -137,8 +140,8 @@ def _check_in_snowflake(
             if not refused:
                 reason += " If Airflow is not to reach Snowflake, set CREDENTIAL_ROTATION_SNOWFLAKE_CHECK to off."
             journal.note(replace(target, outcome=Outcome.NOT_ATTEMPTED, reason=reason))
-            journal.close()
             if refused or task.is_last_try:
+                journal.finish()
                 raise ConnectionsFailed(f"{reason} Nothing was written to Tableau for it.") from None
             raise
 
@@ -160,8 +163,9 @@ def _credentials_of(
     return usable, unusable
 
 
-def _conclude(task: ThisTask, records: Sequence[ConnectionRecord], result: BatchResult) -> dict[str, Any]:
+def _conclude(task: ThisTask, journal: Journal, result: BatchResult) -> dict[str, Any]:
     """The task's result; or the exception that makes it fail, try again, look again later, or be skipped."""
+    records = journal.records()
     waiting = [record for record in records if record.outcome is None]
     bad = [record for record in records if record.outcome is not None and not record.is_well]
     for record in records:
@@ -169,8 +173,11 @@ def _conclude(task: ThisTask, records: Sequence[ConnectionRecord], result: Batch
             level = logging.INFO if record.is_well else logging.ERROR
             log.log(level, "%s: %s · %s%s", record.outcome, record.title, record.username, _because(record))
     unfinished = [record for record in bad if record.retriable]
-    if unfinished and not (waiting and task.is_last_try):
+    if unfinished and not task.is_last_try:
         raise ConnectionsUnfinished(_sentence(unfinished), result.retry_after)
+    for record in unfinished:
+        # There is no further try; while others are waited for, this one is not to be tried each time.
+        journal.note(replace(record, retriable=False))
     if waiting:
         seconds = max(_SHORTEST_ABSENCE, result.proof_in or 0.0)
         first = f"{waiting[0].title} · {waiting[0].username}"
@@ -179,6 +186,7 @@ def _conclude(task: ThisTask, records: Sequence[ConnectionRecord], result: Batch
         raise AirflowRescheduleException(  # type: ignore[no-untyped-call]
             datetime.now(UTC) + timedelta(seconds=seconds)
         )
+    journal.finish()
     if bad and all(record.outcome is Outcome.NOT_ATTEMPTED and not record.canary for record in records):
         raise AirflowSkipException(_sentence(bad))
     if bad:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from sandbox import stage
-from sandbox.tableau import SandboxCredential, TableauServer, TableauState, build_site
+from sandbox.tableau import JobOutcome, SandboxCredential, TableauServer, TableauState, build_site
 from sandbox.verdict import judge, take_snapshot
 from tests.dags.rotations import Rotations, holds_today, written
 from tests.dags.small_tableau import BI, ETL, MARKETING, embedding, small_tableau
@@ -108,15 +108,17 @@ def test_a_narrowed_run_does_not_hide_what_was_published_beside_it(rotate: Rotat
     state.accounts.accounts["acme-prod"].add_user(ETL.login, [ETL.secret, ETL.new_secret])
     workbook = state.site.add_workbook("two at once", connections=[embedding(ETL), embedding(ETL)])
     tableau = serve(state)
-    rotate(tableau, connections_per_task=5)
+    rotate(tableau, connections_per_task=5, canary_proof="saved")
     state.clock.advance(minutes=10)
     state.site.republish(workbook, password=ETL.secret)
     state.clock.advance(minutes=10)
-    rotate(tableau, ids=[workbook.connections[0].id])
-    run = rotate(tableau, connections_per_task=5)
+    rotate(tableau, ids=[workbook.connections[0].id], canary_proof="saved")
+    run = rotate(tableau, connections_per_task=5, canary_proof="saved")
     assert run.state == "success"
-    assert [row["connection_id"] for row in run.rows("updated")] == [workbook.connections[1].id]
-    assert set(holds_today(tableau).values()) == {True}
+    assert workbook.connections[1].id in [row["connection_id"] for row in run.rows("updated")]
+    assert {connection.password for connection in workbook.connections} == {ETL.new_secret}
+    # And then it is at rest.
+    assert rotate(tableau, canary_proof="saved").report["summary"]["unchanged"] == 2
 
 
 def test_where_the_ledger_is_lost_everything_is_updated_again(rotate: Rotations, serve: Serve) -> None:
@@ -140,28 +142,53 @@ def test_what_a_run_without_a_report_did_is_known_to_the_next(rotate: Rotations,
 
 
 def test_a_roll_back_puts_back_what_the_latest_run_updated(rotate: Rotations, serve: Serve) -> None:
-    etl = replace(ETL, tableau_usernames=("ann@example.com",))
-    state = small_tableau(etl)
-    account = state.accounts.accounts[etl.account]
-    account.add_user("ann@example.com", [etl.secret])
-    anns = state.site.content("etl orders 2").connections[0]
-    anns.username = "ann@example.com"
-    tableau = serve(state)
+    tableau = serve(small_tableau(ETL))
+    state = tableau.state
     assert rotate(tableau, connections_per_task=5).state == "success"
     assert set(holds_today(tableau).values()) == {True}
-    assert anns.username == etl.login
     run = rotate(tableau, connections_per_task=5, roll_back=True)
     assert (run.state, run.report["state"]) == ("success", "success")
     assert run.report["summary"]["rolled_back"] == 3
     targets = [state.site.connection(target.connection_id) for target in state.site.expected_targets()]
-    assert {target.password for target in targets} == {etl.secret}
-    assert anns.username == "ann@example.com"
+    assert {target.password for target in targets} == {ETL.secret}
     assert [row["canary"] for row in run.rows("rolled_back")].count(True) == 1
-    assert all(row["proof"] in ("query", "saved") for row in run.rows("rolled_back"))
+    assert {row["proof"] for row in run.rows("rolled_back")} == {"query", "saved"}
     # Nothing but the targets was written to in all of that.
     assert set(writes(state)) == {"etl orders 1", "etl orders 2", "etl overview"}
     # The next run embeds the current token again.
     assert rotate(tableau, connections_per_task=5).report["summary"]["updated"] == 3
+
+
+def test_a_roll_back_embeds_nobodys_secret_under_the_name_of_another(rotate: Rotations, serve: Serve) -> None:
+    etl = replace(ETL, tableau_usernames=("ann@example.com",))
+    state = small_tableau(etl)
+    state.accounts.accounts[etl.account].add_user("ann@example.com", ["ann-types-this"])
+    anns = state.site.content("etl orders 2").connections[0]
+    anns.username, anns.password = "ann@example.com", "ann-types-this"
+    tableau = serve(state)
+    assert rotate(tableau, connections_per_task=5).state == "success"
+    assert (anns.username, anns.password) == (etl.login, etl.new_secret)
+    run = rotate(tableau, connections_per_task=5, roll_back=True)
+    assert run.state == "failed"
+    [row] = run.rows("failed")
+    assert row["content_name"] == "etl orders 2"
+    assert "it embedded the user ann@example.com" in row["reason"]
+    assert (anns.username, anns.password) == (etl.login, etl.new_secret)
+    assert len(run.rows("rolled_back")) == 2
+
+
+def test_a_canary_that_held_the_token_before_is_not_given_an_older_one(rotate: Rotations, serve: Serve) -> None:
+    state = small_tableau()
+    state.site.credentials["etl"] = ETL
+    state.accounts.accounts[ETL.account].add_user(ETL.login, [ETL.new_secret])  # the secret before is dead by now
+    extract = state.site.add_datasource("Extract", connections=[embedding(ETL)], has_extracts=True)
+    tableau = serve(state)
+    assert rotate(tableau).state == "success"
+    extract.job_outcome = JobOutcome.CANCELLED
+    run = rotate(tableau, force=True)
+    assert run.state == "failed"
+    assert extract.connections[0].password == ETL.new_secret
+    assert "known to have held this token before" in run.rows("failed")[0]["reason"]
 
 
 def test_a_roll_back_leaves_alone_what_the_run_did_not_update(rotate: Rotations, serve: Serve) -> None:

@@ -18,7 +18,7 @@ from sandbox.tableau import (
 from sandbox.verdict import compare_with_report, judge, take_snapshot
 from tests.dags.airflow_under_test import Run
 from tests.dags.rotations import Rotations, holds_today, written
-from tests.dags.small_tableau import ETL, embedding, small_tableau
+from tests.dags.small_tableau import BI, ETL, canary_of, embedding, small_tableau
 
 Connections = dict[str, dict[str, object]]
 # One character of each kind that XML, JSON, URLs, shells or terminals write in their own way; as long as Tableau takes.
@@ -152,11 +152,13 @@ def test_an_older_tableau_without_virtual_connections_is_rotated_and_the_report_
 
 
 def test_validate_on_says_which_is_first(rotate: Rotations, tableau: TableauServer) -> None:
-    workbook = tableau.state.site.content("bi overview")
-    run = rotate(tableau, validate_on=workbook.id, connections_per_task=10)
+    site = tableau.state.site
+    usual = canary_of(site, BI)
+    other = next(site.content(name) for name in ("bi orders 1", "bi orders 2") if site.content(name) is not usual)
+    run = rotate(tableau, validate_on=other.id, connections_per_task=10)
     assert run.state == "success"
     [canary] = [row for row in run.rows() if row["canary"] and row["snowflake_conn_id"] == "snowflake_bi"]
-    assert canary["content_id"] == workbook.id
+    assert canary["content_id"] == other.id
 
 
 def test_a_narrowed_run_leaves_the_rest_alone(rotate: Rotations, tableau: TableauServer) -> None:

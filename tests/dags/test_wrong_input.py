@@ -74,7 +74,7 @@ WRONG_INPUT: dict[str, tuple[Callable[[Connections], Connections], dict[str, Any
         {"snowflake_conn_ids": ["snowflake_etl", "snowflake_etl"]},
         ("snowflake_etl twice",),
     ),
-    "a proof that is not there yet": (lambda c: c, {"proof": "connects"}, ("proof: connects", "not available yet")),
+    "a run to roll back without a roll-back": (lambda c: c, {"roll_back_run": "manual__1"}, ("roll_back is off",)),
 }
 
 

@@ -186,7 +186,7 @@ class TableauHook(HttpHook):
     def fetch(
         self, method: str, endpoint: str, media: str, body: bytes | None = None, *, tries: int = QUICK_TRIES
     ) -> bytes:
-        """Send a request whose answer is no XML; its body. Sessions are renewed as in :meth:`call`.
+        """Send a request whose answer is no XML; its body. Sessions are renewed as in :meth:`call`, below the site.
 
         :param endpoint: below the site as in :meth:`call`, or from the root of the server where it begins with ``/``
         :param media: the type of the answer, and of the body where there is one
@@ -198,8 +198,10 @@ class TableauHook(HttpHook):
             path = _path(session, endpoint)
             return self._transport.fetch(method, path, media, body=body, token=session.token, tries=tries)
 
-        # A service that says 401 of what the database refuses must not be asked until that locks a user.
-        return self._in_a_session(send, renewals=_MOST_RENEWALS if tries > 1 else 2)
+        if endpoint.startswith("/"):
+            # Another service, whose 401 may be what the database said: asked again and again, that locks a user.
+            return send(self._sharing.current())
+        return self._in_a_session(send)
 
     def redacted(self, text: str) -> str:
         """A text of Tableau's without the secrets that it may quote."""
@@ -209,9 +211,9 @@ class TableauHook(HttpHook):
         """What time it is for Tableau, as of its latest answer; the time here before there was any."""
         return self._transport.last_date or datetime.now(UTC)
 
-    def _in_a_session(self, send: Callable[[TableauSession], _Answer], renewals: int = _MOST_RENEWALS) -> _Answer:
+    def _in_a_session(self, send: Callable[[TableauSession], _Answer]) -> _Answer:
         session = self._sharing.current()
-        for _ in range(renewals):
+        for _ in range(_MOST_RENEWALS):
             try:
                 return send(session)
             except SessionEnded:

@@ -11,13 +11,20 @@ from credential_rotation.rotation.records import ConnectionRecord
 _MOST_ROWS = 40
 
 
-def question(plan: Sequence[ConnectionRecord], validated: Sequence[ConnectionRecord]) -> str:
+def question(
+    plan: Sequence[ConnectionRecord], validated: Sequence[ConnectionRecord], follow: Sequence[ConnectionRecord]
+) -> str:
     """What the person is shown, in Markdown: what was validated and how, what would follow, and what is left out."""
-    done = {record.key for record in validated}
     passed = {record.snowflake_conn_id for record in validated if record.is_validated}
-    left = [record for record in plan if record.is_target and record.outcome is None and record.key not in done]
-    follow = [record for record in left if record.snowflake_conn_id in passed]
-    held_back = Counter(record.snowflake_conn_id for record in left if record.snowflake_conn_id not in passed)
+    canaries = {record.key for record in validated}
+    held_back = Counter(
+        record.snowflake_conn_id
+        for record in plan
+        if record.is_target
+        and record.outcome is None
+        and record.snowflake_conn_id not in passed
+        and record.key not in canaries
+    )
     unchanged = sum(record.outcome is Outcome.UNCHANGED for record in plan)
     excluded = Counter(str(record.reason) for record in plan if record.outcome is Outcome.EXCLUDED)
     lines = [

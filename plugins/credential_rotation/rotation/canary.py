@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Collection, Sequence
 
 from credential_rotation.rotation.outcomes import Proof
@@ -30,15 +29,13 @@ _SHOWN_BY = {
 
 
 def choose_canaries(
-    records: Sequence[ConnectionRecord], targets: Sequence[ConnectionRecord], validate_on: str | None
+    targets: Sequence[ConnectionRecord], validate_on: str | None
 ) -> dict[str, list[ConnectionRecord]]:
     """For each credential that has targets, the one to validate on, and who takes its place if it is deleted meanwhile.
 
-    It is the one that can be proved best, and would hurt least if it failed: few workbooks depend on it, it is small,
-    and nothing but the credential can make its proof fail.
+    It is the one that can be proved best, and would hurt least if it failed: few workbooks depend on it, it is small.
 
-    :param records: all connections of the sites
-    :param targets: those of them that are to be updated
+    :param targets: what is to be updated
     :param validate_on: LUID of a content item or connection that is to be it; for credentials without a target there,
         one is chosen as usual
     :raises SelectionError: when no target has that LUID
@@ -51,16 +48,15 @@ def choose_canaries(
             f"validate_on: {validate_on} is the LUID of no target. A dry run lists the targets; filters and ids narrow "
             "them."
         )
-    in_item = Counter(record.content_id for record in records)
     chosen: dict[str, list[ConnectionRecord]] = {}
     taken: set[str] = set()
     for conn_id, candidates in sorted(by_credential.items()):
-        in_order = sorted(candidates, key=lambda target: _order(target, validate_on, taken, in_item))
+        in_order = sorted(candidates, key=lambda target: _order(target, validate_on, taken))
         chosen[conn_id] = in_order[:_CANDIDATES]
         first = in_order[0]
         taken.add(first.content_id)
         asked_for = validate_on and is_at(first, validate_on)
-        why = "validate_on asks for it" if asked_for else f"chosen of {len(candidates)} targets: {_why(first, in_item)}"
+        why = "validate_on asks for it" if asked_for else f"chosen of {len(candidates)} targets: {_why(first)}"
         log.info("'%s' is validated on the %s %s; %s.", conn_id, first.content_type.words, first.title, why)
     return chosen
 
@@ -71,8 +67,8 @@ def is_at(target: ConnectionRecord, luid: str) -> bool:
 
 
 def _order(
-    target: ConnectionRecord, validate_on: str | None, taken: Collection[str], in_item: Counter[str]
-) -> tuple[bool, bool, int, bool, bool, int, int, int, str, str]:
+    target: ConnectionRecord, validate_on: str | None, taken: Collection[str]
+) -> tuple[bool, bool, int, bool, int, int, int, int, str, str]:
     asked_for = bool(validate_on) and is_at(target, str(validate_on))
     # Two canaries on one item would be written to at the same time (server-client-python #1305).
     shared = target.content_id in taken
@@ -82,8 +78,7 @@ def _order(
         shared,
         _PROOFS.index(ways_to_prove(target.content)[0]),
         target.has_extracts is None,
-        # Another connection of the item may be what makes a refresh fail.
-        in_item[target.content_id] > 1,
+        target.connections_in_item or 1,
         _TYPES.index(target.content_type),
         _UNKNOWN if workbooks is None else workbooks,
         _UNKNOWN if target.size is None else target.size,
@@ -92,10 +87,10 @@ def _order(
     )
 
 
-def _why(target: ConnectionRecord, in_item: Counter[str]) -> str:
+def _why(target: ConnectionRecord) -> str:
     said = [_SHOWN_BY[ways_to_prove(target.content)[0]]]
     if target.connected_workbooks is not None:
         said.append(f"{target.connected_workbooks} workbooks depend on it")
-    if in_item[target.content_id] > 1:
-        said.append(f"it has {in_item[target.content_id]} connections")
+    if (target.connections_in_item or 1) > 1:
+        said.append(f"it has {target.connections_in_item} connections")
     return ", ".join(said)

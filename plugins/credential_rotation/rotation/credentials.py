@@ -22,7 +22,8 @@ class UnusableCredential(ValueError):
 class SnowflakeCredential:
     """One Snowflake user with its token. ``usernames`` and ``addresses`` are lower case, for comparing only.
 
-    ``previous`` is the secret before this one, where it is known.
+    ``previous`` is the secret before this one, where it is known, ``token_username`` and ``previous_username`` whose
+    secrets these are.
     """
 
     conn_id: str
@@ -31,6 +32,8 @@ class SnowflakeCredential:
     usernames: frozenset[str]
     addresses: frozenset[str]
     previous: str | None = field(default=None, repr=False)
+    token_username: str = ""
+    previous_username: str = ""
 
     @property
     def secrets(self) -> list[str]:
@@ -47,7 +50,17 @@ class SnowflakeCredential:
                 f"Airflow connection '{self.conn_id}': roll_back needs the secret before this one; give it as extra "
                 "'previous_password'."
             )
-        return replace(self, token=self.previous, previous=self.token)
+        return replace(
+            self,
+            token=self.previous,
+            token_username=self.previous_username,
+            previous=self.token,
+            previous_username=self.token_username,
+        )
+
+    def knows_secret_of(self, username: str) -> bool:
+        """Whether the secret before this one is that of a user."""
+        return self.previous is not None and username.casefold() == self.previous_username.casefold()
 
     def is_for_account(self, server_address: str) -> bool:
         """Whether an address in Tableau is one of this credential's account."""
@@ -82,7 +95,9 @@ def from_airflow_connection(conn: Connection) -> SnowflakeCredential:
         token=token,
         usernames=frozenset(name.strip().casefold() for name in [login, *_texts(conn, extra, "tableau_usernames")]),
         addresses=accounts,
+        token_username=login,
         previous=previous,
+        previous_username=_text(conn, extra, "previous_username") or login,
     )
 
 

@@ -94,6 +94,16 @@ class Ledger:
             self.forget(record)
         return bool(changed)
 
+    def forget_beside(self, run_id: str) -> None:
+        """Forget what stands in items that a run wrote to, and was not written by it.
+
+        The run was narrowed, and the time of such an item says nothing any more of what happened to the others in it.
+        """
+        written = {key.partition("/")[0] for key, entry in self._entries.items() if entry.run_id == run_id}
+        for key, entry in list(self._entries.items()):
+            if key.partition("/")[0] in written and entry.run_id != run_id:
+                del self._entries[key]
+
     def forget(self, record: ConnectionRecord) -> None:
         """Let nothing be known of a connection."""
         self._entries.pop(_key(record), None)

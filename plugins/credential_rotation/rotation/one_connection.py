@@ -6,6 +6,7 @@ The state between two steps is in the record itself, so that any later try goes 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -13,7 +14,7 @@ from credential_rotation.rotation.credentials import SnowflakeCredential
 from credential_rotation.rotation.outcomes import Outcome, Proof
 from credential_rotation.rotation.proof import Embedded, NotProved, Prover, Proving, Waiting
 from credential_rotation.rotation.records import ConnectionRecord
-from credential_rotation.rotation.snowflake_words import refusal_in
+from credential_rotation.rotation.snowflake_words import SnowflakeRefused, SnowflakeUnreachable, refusal_in
 from credential_rotation.rotation.update import Writable, embed_and_read_back, of_missing
 from credential_rotation.tableau.errors import NotFound, TableauError, Throttled
 
@@ -36,12 +37,14 @@ class Orders:
     :param is_canary: whether it is put back when it fails, and must show what it was asked to show
     :param is_last_try: whether Airflow will not try again by itself
     :param done: the outcome of what went well
+    :param sign_in: signs in to Snowflake, to see whether the secret before is worth to be put back; None: nobody asks
     """
 
     prover: Prover | None = None
     is_canary: bool = False
     is_last_try: bool = False
     done: Outcome = Outcome.UPDATED
+    sign_in: Callable[[Embedded], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,8 @@ def next_step(site: Writable, target: ConnectionRecord, credential: SnowflakeCre
     if record.saved_at is None:
         record = replace(record, reason=f"{_PERHAPS_SAVED} {record.reason}")
     log.error("%s did not pass: %s", record.title, record.reason)
-    if credential.previous is None:
-        return Stage(replace(record, reason=_left_as_it_is(record, credential)))
+    if why_not := _why_not_put_back(record, credential, orders):
+        return Stage(replace(record, reason=f"{_shouted(record)} {why_not}"))
     # In a step of its own, so that it is known what is under way before it is.
     return Stage(replace(record, outcome=None, reason=None, proving=None, undoing=record.reason), wait=0.0)
 
@@ -82,6 +85,22 @@ def failed_by(target: ConnectionRecord, error: TableauError, *, retriable: bool)
     failed = replace(target, outcome=Outcome.FAILED, reason=reason, retriable=retriable, attempts=target.attempts + 1)
     # It may have been the reading back that failed; what is asked to slow down is not done.
     return replace(failed, touched=target.touched or not isinstance(error, Throttled))
+
+
+def left_alone(target: ConnectionRecord, reason: str) -> ConnectionRecord:
+    """A connection with which nothing can be done any more, since its credential can't be used."""
+    if target.is_under_way:
+        reason = (
+            f"{why_unfinished(target)}. {reason}" if target.proving and not target.undoing else _stuck(target, reason)
+        )
+        return replace(target, outcome=Outcome.FAILED, reason=reason, retriable=False)
+    if target.touched:
+        return replace(target, outcome=Outcome.FAILED, reason=f"{target.reason} {reason}", retriable=False)
+    return replace(target, outcome=Outcome.NOT_ATTEMPTED, reason=reason, retriable=False)
+
+
+def _stuck(target: ConnectionRecord, reason: str) -> str:
+    return f"{_shouted(target)} The secret before it could not be put back: {reason}"
 
 
 def why_unfinished(target: ConnectionRecord) -> str:
@@ -124,11 +143,12 @@ def _update(site: Writable, target: ConnectionRecord, credential: SnowflakeCrede
 def _undo(site: Writable, target: ConnectionRecord, credential: SnowflakeCredential, orders: Orders) -> Stage:
     """Embed again what was embedded before, and see that it connects."""
     if credential.previous is None:  # taken out of the Airflow connection meanwhile
-        return Stage(replace(target, outcome=Outcome.FAILED, reason=_left_as_it_is(target, credential), undoing=None))
+        reason = f"{_shouted(target)} {_not_known(credential)}"
+        return Stage(replace(target, outcome=Outcome.FAILED, reason=reason, undoing=None))
     if target.proving is None:
         written = embed_and_read_back(site, target, target.username, credential.previous)
         if written.outcome is Outcome.GONE:
-            return Stage(replace(written, undoing=None))
+            return Stage(_gone(written))
         if written.outcome is not None and not written.touched:
             # Published again: what held the token is not there any more.
             return Stage(replace(written, reason=f"{target.undoing} Then {written.reason}", undoing=None))
@@ -148,7 +168,7 @@ def _undo(site: Writable, target: ConnectionRecord, credential: SnowflakeCredent
     except NotFound:
         missing = of_missing(site, target)
         if missing.outcome is Outcome.GONE:
-            return Stage(replace(missing, proving=None, undoing=None))
+            return Stage(_gone(missing))
         return Stage(_put_back(target, orders, Proof.NONE, ""))
     if isinstance(step, Waiting):
         return Stage(replace(target, proving=step.proving), wait=step.seconds)
@@ -171,9 +191,36 @@ def _put_back(target: ConnectionRecord, orders: Orders, proof: Proof, more: str)
     return replace(target, outcome=outcome, proof=proof, reason=reason, proving=None, undoing=None)
 
 
-def _left_as_it_is(target: ConnectionRecord, credential: SnowflakeCredential) -> str:
+def _gone(target: ConnectionRecord) -> ConnectionRecord:
+    """It is not to count as gone, for then another would take its place and get the same token."""
+    reason = f"{target.undoing} It was deleted meanwhile."
+    return replace(target, outcome=Outcome.FAILED, reason=reason, retriable=False, proving=None, undoing=None)
+
+
+def _why_not_put_back(record: ConnectionRecord, credential: SnowflakeCredential, orders: Orders) -> str | None:
+    if record.held_current:
+        return "It is known to have held this token before the run, so nothing was put back."
+    if credential.previous is None:
+        return _not_known(credential)
+    if not credential.knows_secret_of(record.username):
+        return (
+            f"The secret before it could not be put back: it was that of {record.username}, and the one that the "
+            f"Airflow connection '{credential.conn_id}' holds is of {credential.previous_username}."
+        )
+    if orders.sign_in is None:
+        return None
+    try:
+        orders.sign_in(Embedded(credential.conn_id, record.username, credential.previous))
+    except SnowflakeRefused as refused:
+        return f"The secret before it was not put back, since it is no better: {refused}"
+    except SnowflakeUnreachable as error:
+        log.info("Whether the secret before is good can't be seen: %s", error)
+    return None
+
+
+def _not_known(credential: SnowflakeCredential) -> str:
     return (
-        f"{_shouted(target)} It could not be put back, since the secret before it is not known; the Airflow connection "
+        "It could not be put back, since the secret before it is not known; the Airflow connection "
         f"'{credential.conn_id}' may hold that as extra 'previous_password'."
     )
 

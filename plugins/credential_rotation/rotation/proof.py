@@ -23,13 +23,16 @@ from credential_rotation.rotation.snowflake_words import (
 from credential_rotation.tableau.content import Content, ContentType
 from credential_rotation.tableau.errors import (
     AlreadyQueued,
-    NotAllowed,
     NotFound,
+    NotTrusted,
     RequestRefused,
+    SessionEnded,
+    SessionKeepsEnding,
     SignInRefused,
     TableauError,
     TableauUnwell,
     Throttled,
+    UnusableSetting,
 )
 from credential_rotation.tableau.tableau_data import YOUNGEST_CACHE_SECONDS, Job, NoDataHere
 
@@ -39,8 +42,12 @@ _FIRST_LOOK = 1.0
 _LONGEST_LOOK = 60.0
 _QUEUED_LOOK = 15.0
 _UNWELL_LOOK = 20.0
-# Each may be a sign-in that Snowflake refuses, and five of those in a row lock a user.
-_MOST_UNWELL = 2
+# How often it is asked again. Each may be a sign-in that Snowflake refuses, and five of those in a row lock a user.
+_MOST_UNWELL = 1
+
+
+# What each further request would meet as well. Other failures are the proof's own.
+_CONCERNS_ALL = (SignInRefused, SessionEnded, SessionKeepsEnding, NotTrusted, UnusableSetting)
 
 
 class HasData(Protocol):
@@ -126,19 +133,16 @@ def ways_to_prove(content: Content) -> tuple[Proof, ...]:
     """How it can be seen that content connects, the surest first.
 
     Running a flow would write what it makes, and nothing queries a virtual connection: for these only Snowflake can
-    say whether the token is good.
+    say whether the token is good. So it is for an item with several connections: Tableau shows whether the item gets at
+    its data, not by which of them; and what fails may be another one.
     """
-    if content.type is ContentType.DATASOURCE:
-        live: tuple[Proof, ...] = (Proof.QUERY,)
-    elif content.type is ContentType.WORKBOOK:
-        live = (Proof.VIEW_DATA,)
-    else:
+    live = {ContentType.DATASOURCE: Proof.QUERY, ContentType.WORKBOOK: Proof.VIEW_DATA}.get(content.type)
+    if live is None or (content.connection_count or 1) > 1:
         return (Proof.SNOWFLAKE_LOGIN,)
-    if content.has_extracts:
-        # Queries and views of an extract are answered by the extract: they say nothing of the token.
-        return (Proof.REFRESH_JOB, Proof.SNOWFLAKE_LOGIN)
-    refresh = (Proof.REFRESH_JOB,) if content.has_extracts is None else ()
-    return (*refresh, *live, Proof.SNOWFLAKE_LOGIN)
+    # Queries and views of an extract are answered by the extract. Where it is not known whether there is one, a refresh
+    # that is refused does not tell, either.
+    first = live if content.has_extracts is False else Proof.REFRESH_JOB
+    return (first, Proof.SNOWFLAKE_LOGIN)
 
 
 class Prover:
@@ -175,13 +179,15 @@ class Prover:
         :raises NotFound: when the content is gone
         :raises TableauError: only where all connections are concerned: the sign-in is refused, say
         """
-        left = proving.not_before - self._clock()
-        step = self._next(content, embedded, proving) if left <= 0 else Waiting(proving, left)
+        now = self._clock()
+        left = proving.since + self._time_limit - now
+        if left <= 0 and proving.job_id is None:
+            return self._too_late(proving)
+        pause = proving.not_before - now
+        step = self._next(content, embedded, proving) if pause <= 0 else Waiting(proving, pause)
         if not isinstance(step, Waiting):
             return step
-        if self._clock() - step.proving.since < self._time_limit:
-            return step
-        return self._too_late(step.proving)
+        return self._too_late(step.proving) if left <= 0 else replace(step, seconds=min(step.seconds, left))
 
     def _next(self, content: Content, embedded: Embedded, proving: Proving) -> Step:
         reason = ""
@@ -190,12 +196,15 @@ class Prover:
                 continue
             try:
                 return self._by(way, content, embedded, proving)
-            except NoDataHere as why_not:
+            except Throttled as error:
+                return self._later(proving, error.retry_after or _UNWELL_LOOK)
+            except (NotFound, TableauUnwell, *_CONCERNS_ALL):
+                raise
+            except (NoDataHere, TableauError) as why_not:
+                # Whatever this content or this Tableau does not have, or does not let us do.
                 reason = str(why_not)
                 log.info("'%s' can't be proved by %s: %s", content.name, way, reason)
                 proving = replace(proving, ruled_out=(*proving.ruled_out, way), job_id=None, is_our_job=False)
-            except Throttled as error:
-                return self._later(proving, error.retry_after or _UNWELL_LOOK)
         return NotProved(f"nothing can show that it connects: {reason}", Proof.NONE)
 
     def _by(self, way: Proof, content: Content, embedded: Embedded, proving: Proving) -> Step:
@@ -213,8 +222,6 @@ class Prover:
                 self._sign_in_to_snowflake(embedded)
         except (NotFound, Throttled):
             raise
-        except NotAllowed as error:
-            raise NoDataHere(str(error)) from None
         except (RequestRefused, SnowflakeRefused) as error:
             return NotProved(_with_advice(str(error)), way)
         except (TableauUnwell, SnowflakeUnreachable) as error:
@@ -280,9 +287,9 @@ class Prover:
             jobs = self._data.unfinished_refreshes(content)
         except Throttled:
             raise
+        except _CONCERNS_ALL:
+            raise
         except TableauError as error:
-            if isinstance(error, SignInRefused):
-                raise
             log.info("The refreshes of '%s' can't be listed: %s", content.name, error)
             jobs = []
         for job in jobs:

@@ -7,6 +7,7 @@ from typing import Any
 
 from credential_rotation.rotation.outcomes import GREEN, Outcome, Proof
 from credential_rotation.rotation.proof import Proving
+from credential_rotation.rotation.snowflake_words import refusal_in
 from credential_rotation.tableau.content import Connection, Content, ContentType
 
 
@@ -19,6 +20,8 @@ class ConnectionRecord:
 
     :param new_username: the user to embed; None for the credential's login
     :param updated_at: when the item was last changed or published, as Tableau says
+    :param connections_in_item: how many connections its item has, itself included
+    :param held_current: whether it is known to have held the token that is to be embedded before the run
     :param touched: whether Tableau may hold something else than before
     :param saved_at: when Tableau had saved the update, by its own clock
     :param proving: how far its proof is, until that is there
@@ -49,6 +52,8 @@ class ConnectionRecord:
     has_extracts: bool | None = None
     size: int | None = None
     connected_workbooks: int | None = None
+    connections_in_item: int | None = None
+    held_current: bool = False
     touched: bool = False
     saved_at: str | None = None
     proving: Proving | None = None
@@ -70,6 +75,21 @@ class ConnectionRecord:
         return self.is_well and self.outcome not in (Outcome.GONE, Outcome.PLANNED)
 
     @property
+    def is_refused_by_snowflake(self) -> bool:
+        """Whether it failed since Snowflake does not accept what was embedded."""
+        return self.outcome is Outcome.FAILED and not self.retriable and refusal_in(self.reason or "") is not None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something was begun with it that is to be brought to its end."""
+        return self.proving is not None or self.undoing is not None
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether the next try of its task takes it up: a failure that is final is for a person to look at first."""
+        return self.outcome is None or self.undoing is not None or (not self.is_well and self.retriable)
+
+    @property
     def is_target(self) -> bool:
         """Whether a credential claims it."""
         return self.snowflake_conn_id is not None
@@ -83,7 +103,12 @@ class ConnectionRecord:
     def content(self) -> Content:
         """The item, as far as an update needs it."""
         return Content(
-            self.content_type, self.content_id, self.content_name, self.project, has_extracts=self.has_extracts
+            self.content_type,
+            self.content_id,
+            self.content_name,
+            self.project,
+            has_extracts=self.has_extracts,
+            connection_count=self.connections_in_item,
         )
 
     @property

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from credential_rotation.rotation.credentials import SnowflakeCredential
 from credential_rotation.rotation.outcomes import Exclusion, Outcome
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.selection import SelectionError
 
 
 def narrow_to_roll_back(
-    records: Sequence[ConnectionRecord], updated: Mapping[str, ConnectionRecord], run_id: str | None
+    records: Sequence[ConnectionRecord],
+    updated: Mapping[str, ConnectionRecord],
+    credentials: Mapping[str, SnowflakeCredential],
+    run_id: str | None,
 ) -> list[ConnectionRecord]:
     """Leave of the targets those that a run updated, each with the user that it had before that.
 
     :param updated: what that run updated, by connection, as it was read then
+    :param credentials: by the id of their Airflow connection, turned round: with the secret before as the token
     :raises SelectionError: when there is no such run, or nothing is left of what it updated
     """
     if run_id is None:
@@ -24,11 +29,21 @@ def narrow_to_roll_back(
         raise SelectionError(f"roll_back: no run '{run_id}' is known to have updated anything.")
     if not any(record.is_target and record.key in updated for record in records):
         raise SelectionError(f"roll_back: none of the connections that run '{run_id}' updated is a target now.")
-    return [_narrowed(record, updated) if record.is_target else record for record in records]
+    return [_narrowed(record, updated, credentials) if record.is_target else record for record in records]
 
 
-def _narrowed(record: ConnectionRecord, updated: Mapping[str, ConnectionRecord]) -> ConnectionRecord:
-    before = updated.get(record.key)
-    if before is not None:
+def _narrowed(
+    record: ConnectionRecord,
+    updated: Mapping[str, ConnectionRecord],
+    credentials: Mapping[str, SnowflakeCredential],
+) -> ConnectionRecord:
+    before, credential = updated.get(record.key), credentials[str(record.snowflake_conn_id)]
+    if before is not None and before.username.casefold() == credential.token_username.casefold():
         return replace(record, new_username=before.username)
+    if before is not None:
+        reason = (
+            f"before that run it embedded the user {before.username}; the secret that the Airflow connection "
+            f"'{credential.conn_id}' holds as 'previous_password' is of {credential.token_username}"
+        )
+        return replace(record, outcome=Outcome.FAILED, reason=reason)
     return replace(record, snowflake_conn_id=None, outcome=Outcome.EXCLUDED, reason=Exclusion.FILTERED_OUT)

@@ -130,6 +130,7 @@ def _record(site: SiteInventory, item: Item, connection: Connection | None) -> C
         has_extracts=content.has_extracts,
         size=content.size,
         connected_workbooks=content.connected_workbooks,
+        connections_in_item=len(item.connections) or None,
     )
 
 

@@ -42,7 +42,7 @@ def update_batch(
     *,
     in_flight: int,
     done: Callable[[ConnectionRecord], None],
-    hold: Callable[[], Hold | None],
+    hold: Callable[[ConnectionRecord], Hold | None],
     orders: Orders | None = None,
 ) -> BatchResult:
     """Update all targets, some at a time, those of one item one after the other; one outcome for each.
@@ -69,7 +69,7 @@ class _BatchWork:
         site: Writable,
         credentials: Mapping[str, SnowflakeCredential],
         done: Callable[[ConnectionRecord], None],
-        hold: Callable[[], Hold | None],
+        hold: Callable[[ConnectionRecord], Hold | None],
         orders: Orders,
     ) -> None:
         self._site = site
@@ -119,13 +119,13 @@ class _BatchWork:
         return stage
 
     def _step(self, target: ConnectionRecord) -> Stage:
-        under_way = target.proving is not None or target.undoing is not None
+        under_way = target.is_under_way
         if self.fatal:
             return Stage(target if under_way else _held_back(target, str(self.fatal), retriable=False))
         if self.retry_after is not None and not under_way:
             return Stage(_held_back(target, HELD_UP, retriable=True))
         # What failed before may be tried again: only new updates are held back.
-        hold = self._hold() if not target.attempts else None
+        hold = self._hold(target) if not target.attempts else None
         if hold:
             return Stage(_held_back(target, hold.reason, retriable=hold.retriable))
         try:

@@ -61,7 +61,7 @@ ENDPOINTS: dict[ContentType, Endpoint] = {
 class Content:
     """A data source, workbook, flow or virtual connection. ``owner`` is a name where Tableau gave one, else a LUID.
 
-    ``has_extracts``, ``size`` (MB) and ``connected_workbooks`` are None where Tableau did not say.
+    ``has_extracts``, ``size`` (MB), ``connected_workbooks`` and ``connection_count`` are None where that is not known.
     """
 
     type: ContentType
@@ -75,6 +75,7 @@ class Content:
     has_extracts: bool | None = None
     size: int | None = None
     connected_workbooks: int | None = None
+    connection_count: int | None = None
 
 
 @dataclass(frozen=True)

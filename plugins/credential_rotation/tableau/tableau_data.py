@@ -21,19 +21,28 @@ from xml.etree.ElementTree import Element
 
 from credential_rotation.tableau import tsxml
 from credential_rotation.tableau.content import ENDPOINTS, Content
-from credential_rotation.tableau.errors import AlreadyQueued, BadAnswer, NotAllowed, NotFound, RequestRefused
+from credential_rotation.tableau.errors import (
+    AlreadyQueued,
+    BadAnswer,
+    NotAllowed,
+    NotFound,
+    RedirectRefused,
+    RequestRefused,
+    SessionEnded,
+)
 
 log = logging.getLogger(__name__)
 
 _VIZQL = "/api/v1/vizql-data-service"
 _JSON, _CSV = "application/json", "text/csv"
 _ALREADY_QUEUED = "409093"
-_SUCCEEDED, _CANCELLED = "0", "2"
+_SUCCEEDED, _CANCELLED = ("0", "3"), "2"  # tableauserverclient knows a 3, "Completed"
 _PENDING = "Pending"
 _UNFINISHED = (_PENDING, "InProgress")
 # Each try may be a sign-in that Snowflake refuses, and five of those lock the user.
 _ONE_TRY = 1
 _YEAR_1000, _YEAR_1900 = date(1000, 1, 1).toordinal(), date(1900, 1, 1).toordinal()
+_MOST_VIEWS = 2
 # As young as a cached answer can be asked to be.
 YOUNGEST_CACHE_SECONDS = 60.0
 
@@ -115,7 +124,7 @@ class TableauData:
             started=bool(job.get("startedAt")),
             ended=ended,
             created_at=job.get("createdAt", ""),
-            succeeded=ended and code == _SUCCEEDED,
+            succeeded=ended and code in _SUCCEEDED,
             cancelled=ended and code == _CANCELLED,
             notes=self._api.redacted(_notes(job)),
         )
@@ -149,6 +158,8 @@ class TableauData:
         :raises RequestRefused: when the query is refused, for the reason that its text says
         """
         asked = {"datasource": {"datasourceLuid": content.id}}
+        # Whether it is there, and the session as well: of a 404 or 401 of the other service, nobody could tell.
+        self._api.call("GET", f"datasources/{content.id}")
         try:
             query = _new_query(self._metadata(asked))
             self._ask("query-datasource", asked | {"query": query, "options": {"rowLimit": 1}})
@@ -167,7 +178,7 @@ class TableauData:
         root = self._api.call("GET", f"workbooks/{content.id}/views")
         views = [luid for view in (root.iter("view") if root is not None else ()) if (luid := view.get("id"))]
         why = "it has no view"
-        for view in views:
+        for view in views[:_MOST_VIEWS]:
             try:
                 minutes = round(YOUNGEST_CACHE_SECONDS / 60)
                 answer = self._api.fetch("GET", f"views/{view}/data?maxAge={minutes}", _CSV, tries=_ONE_TRY)
@@ -190,7 +201,13 @@ class TableauData:
             raise
 
     def _ask(self, what: str, question: dict[str, Any]) -> Any:
-        body = self._api.fetch("POST", f"{_VIZQL}/{what}", _JSON, json.dumps(question).encode(), tries=_ONE_TRY)
+        try:
+            body = self._api.fetch("POST", f"{_VIZQL}/{what}", _JSON, json.dumps(question).encode(), tries=_ONE_TRY)
+        except SessionEnded as error:
+            # The session was good a moment ago, so it is the database that lets nobody in.
+            raise RequestRefused(str(error), status=error.status, code=error.code) from None
+        except RedirectRefused as error:
+            raise NoDataHere(str(error)) from None
         try:
             return json.loads(body)
         except ValueError:
