@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from credential_rotation.rotation.canary import choose_canaries
-from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.selection import SelectionError
 from credential_rotation.tableau.content import ContentType
@@ -18,22 +18,22 @@ from tests.builders import target, targets
 
 def test_each_credential_with_targets_has_one() -> None:
     given = [*targets(3, snowflake_conn_id="snowflake_etl"), target(9, snowflake_conn_id="snowflake_bi")]
-    chosen = choose_canaries(given, given, None)
+    chosen = choose_canaries(given, None)
     assert list(chosen) == ["snowflake_bi", "snowflake_etl"]
     assert chosen["snowflake_bi"] == [given[3]]
     assert chosen["snowflake_etl"][0].snowflake_conn_id == "snowflake_etl"
 
 
 def test_without_targets_there_is_none() -> None:
-    assert choose_canaries([], [], None) == {}
+    assert choose_canaries([], None) == {}
 
 
 def test_it_is_the_same_each_time_however_the_inventory_was_read() -> None:
     given = targets(50)
-    first = choose_canaries(given, given, None)
+    first = choose_canaries(given, None)
     for seed in range(5):
         read = random.Random(seed).sample(given, 50)
-        assert choose_canaries(read, read, None) == first
+        assert choose_canaries(read, None) == first
 
 
 def test_a_connection_of_which_reading_back_shows_most_is_preferred() -> None:
@@ -43,33 +43,33 @@ def test_a_connection_of_which_reading_back_shows_most_is_preferred() -> None:
         target(4, content_type=ContentType.DATASOURCE),
         target(3, content_type=ContentType.WORKBOOK),
     ]
-    [chosen] = choose_canaries(given, given, None).values()
+    [chosen] = choose_canaries(given, None).values()
     assert [record.content_type for record in chosen] == ["datasource", "workbook", "flow"]
 
 
 def test_others_stand_by_in_case_it_is_deleted() -> None:
-    [chosen] = choose_canaries(targets(10), targets(10), None).values()
+    [chosen] = choose_canaries(targets(10), None).values()
     assert len(chosen) > 1
     assert len({record.key for record in chosen}) == len(chosen)
 
 
 @pytest.mark.parametrize("luid", ["item-00007", "connection-00007", "ITEM-00007", "Connection-00007"])
 def test_validate_on_names_a_content_or_a_connection(luid: str) -> None:
-    [chosen] = choose_canaries(targets(10), targets(10), luid).values()
+    [chosen] = choose_canaries(targets(10), luid).values()
     assert chosen[0] == target(7)
 
 
 def test_validate_on_is_for_the_credential_that_has_it_and_the_others_have_one_as_usual() -> None:
     etl = targets(3, snowflake_conn_id="snowflake_etl")
     bi = [target(number, snowflake_conn_id="snowflake_bi") for number in (11, 12)]
-    chosen = choose_canaries([*etl, *bi], [*etl, *bi], "item-00012")
+    chosen = choose_canaries([*etl, *bi], "item-00012")
     assert chosen["snowflake_bi"][0] == bi[1]
     assert chosen["snowflake_etl"][0] == etl[0]
 
 
 def test_to_validate_on_what_is_no_target_is_an_error() -> None:
     with pytest.raises(SelectionError, match=r"validate_on: item-00099 is the LUID of no target"):
-        choose_canaries(targets(3), targets(3), "item-00099")
+        choose_canaries(targets(3), "item-00099")
 
 
 def first_of(*given: ConnectionRecord, validate_on: str | None = None) -> ConnectionRecord:
@@ -77,7 +77,7 @@ def first_of(*given: ConnectionRecord, validate_on: str | None = None) -> Connec
     firsts = set()
     for seed in range(5):
         read = random.Random(seed).sample(given, len(given))
-        [chosen] = choose_canaries(read, read, validate_on).values()
+        [chosen] = choose_canaries(read, validate_on).values()
         firsts.add(chosen[0].key)
     [first] = firsts
     return next(record for record in given if record.key == first)
@@ -117,24 +117,38 @@ def test_what_is_proved_best_comes_first_and_then_what_would_hurt_least(number: 
 
 def test_the_best_three_stand_in_their_order() -> None:
     given = [target(99 - number, **fields) for number, fields in enumerate(IN_ORDER)]
-    [chosen] = choose_canaries(given, given, None).values()
+    [chosen] = choose_canaries(given, None).values()
     assert chosen == given[:3]
 
 
-def test_an_item_with_a_single_connection_comes_before_one_whose_other_connections_may_fail_a_refresh() -> None:
-    several = target(1, **EXTRACT, connected_workbooks=0, size=1)
-    neighbour = target(1, connection_id="no target", snowflake_conn_id=None, outcome=Outcome.EXCLUDED)
-    single = target(2, **EXTRACT, connected_workbooks=9, size=9)
-    [chosen] = choose_canaries([several, neighbour, single], [several, single], None).values()
-    assert chosen == [single, several]
+@pytest.mark.parametrize("extracts", [True, False, None])
+def test_what_only_a_sign_in_could_show_since_its_item_has_several_connections_comes_after_what_tableau_can_show(
+    extracts: bool | None,
+) -> None:
+    several = target(1, has_extracts=extracts, connected_workbooks=0, size=1, connections_in_item=2)
+    single = target(2, **LIVE, **WORKBOOK, size=9, connections_in_item=1)
+    assert first_of(several, single) == single
 
 
-def test_a_better_proof_counts_more_than_a_single_connection() -> None:
-    several = target(1, **EXTRACT)
-    neighbour = target(1, connection_id="no target", snowflake_conn_id=None, outcome=Outcome.EXCLUDED)
-    single = target(2, **LIVE)
-    [chosen] = choose_canaries([several, neighbour, single], [several, single], None).values()
-    assert chosen == [several, single]
+def test_of_what_only_a_sign_in_can_show_the_item_with_fewer_connections_comes_first() -> None:
+    three = target(1, **EXTRACT, connected_workbooks=0, connections_in_item=3)
+    two = target(2, **EXTRACT, connected_workbooks=9, connections_in_item=2)
+    one = target(3, has_extracts=False, content_type=ContentType.VIRTUAL_CONNECTION, connections_in_item=1)
+    [chosen] = choose_canaries([three, two, one], None).values()
+    assert chosen == [one, two, three]
+
+
+def test_of_what_only_a_sign_in_can_show_what_certainly_has_an_extract_or_none_comes_first() -> None:
+    unknown = target(1, has_extracts=None, connections_in_item=2)
+    known = target(2, has_extracts=False, connections_in_item=3)
+    assert first_of(unknown, known) == known
+
+
+def test_where_nobody_knows_how_many_connections_an_item_has_it_is_taken_for_one() -> None:
+    unknown = target(1, **LIVE, connected_workbooks=1)
+    one = target(2, **LIVE, connected_workbooks=0, connections_in_item=1)
+    assert first_of(unknown, one) == one
+    assert first_of(replace(unknown, connected_workbooks=0), one) == replace(unknown, connected_workbooks=0)
 
 
 def test_two_credentials_do_not_write_to_one_item_at_the_same_time() -> None:
@@ -143,7 +157,7 @@ def test_two_credentials_do_not_write_to_one_item_at_the_same_time() -> None:
         target(1, **EXTRACT, snowflake_conn_id="snowflake_etl", connection_id="other"),
         target(2, content_type=ContentType.FLOW, snowflake_conn_id="snowflake_etl"),
     ]
-    chosen = choose_canaries(given, given, None)
+    chosen = choose_canaries(given, None)
     assert [records[0] for records in chosen.values()] == [given[0], given[2]]
 
 
@@ -151,15 +165,6 @@ def test_validate_on_counts_more_than_all_of_that() -> None:
     given = [target(number, **fields) for number, fields in enumerate(IN_ORDER, start=1)]
     for asked_for in given:
         assert first_of(*given, validate_on=asked_for.content_id) == asked_for
-
-
-def test_what_is_no_target_is_no_canary() -> None:
-    best = target(1, **EXTRACT, snowflake_conn_id=None, outcome=Outcome.EXCLUDED)
-    current = target(2, **EXTRACT, outcome=Outcome.UNCHANGED)
-    left = target(3, content_type=ContentType.FLOW)
-    assert choose_canaries([best, current, left], [left], None) == {"snowflake_pat": [left]}
-    with pytest.raises(SelectionError, match="validate_on"):
-        choose_canaries([best, current, left], [left], "item-00002")
 
 
 @pytest.mark.parametrize(
@@ -174,7 +179,7 @@ def test_what_is_no_target_is_no_canary() -> None:
 def test_the_log_says_why(fields: dict[str, Any], said: str, caplog: pytest.LogCaptureFixture) -> None:
     given = [target(1, **fields), target(2, **fields)]
     with caplog.at_level(logging.INFO, "credential_rotation.rotation.canary"):
-        choose_canaries(given, given, None)
+        choose_canaries(given, None)
     [line] = caplog.messages
     assert line.startswith("'snowflake_pat' is validated on the ")
     assert "Sales › Orders 1; chosen of 2 targets: " in line
@@ -183,14 +188,17 @@ def test_the_log_says_why(fields: dict[str, Any], said: str, caplog: pytest.LogC
 
 def test_the_log_says_that_a_person_asked_for_it(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "credential_rotation.rotation.canary"):
-        choose_canaries(targets(9), targets(9), "item-00007")
+        choose_canaries(targets(9), "item-00007")
     assert caplog.messages == [
         "'snowflake_pat' is validated on the data source Sales › Orders 7; validate_on asks for it."
     ]
 
 
-def test_the_log_says_that_an_item_has_several_connections(caplog: pytest.LogCaptureFixture) -> None:
-    given = [target(1, **EXTRACT), target(1, **EXTRACT, connection_id="other")]
+@pytest.mark.parametrize(("number", "said"), [(None, False), (1, False), (2, True)])
+def test_the_log_says_that_an_item_has_several_connections(
+    number: int | None, said: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.INFO, "credential_rotation.rotation.canary"):
-        choose_canaries(given, given, None)
-    assert "it has 2 connections" in caplog.text
+        choose_canaries([target(1, **EXTRACT, connections_in_item=number)], None)
+    assert ("connections" in caplog.text) is said
+    assert (f"it has {number} connections" in caplog.text) is said

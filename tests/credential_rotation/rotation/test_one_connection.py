@@ -489,23 +489,32 @@ class TestGone:
         assert not after.is_validated
         assert server.requests.count(UPDATE) == 1
 
-    def test_what_is_deleted_before_it_is_put_back_is_gone(self, way: Way, site: Site, user: SnowflakeUser) -> None:
+    def test_what_is_deleted_before_it_is_put_back_has_failed_so_that_no_other_gets_the_token(
+        self, way: Way, site: Site, user: SnowflakeUser
+    ) -> None:
         content = live(site)
         user.secrets.discard(TOKEN)
         record = way.to_undoing()
         site.remove(content)
-        after = way.to_the_end(record)
-        assert (after.outcome, after.undoing) == (Outcome.GONE, None)
+        self.assert_failed_and_deleted(way.to_the_end(record))
 
-    def test_what_is_deleted_while_it_is_put_back_is_gone(
+    def test_what_is_deleted_while_it_is_put_back_has_failed_so_that_no_other_gets_the_token(
         self, way: Way, site: Site, user: SnowflakeUser, server: TableauServer
     ) -> None:
         content = extract(site)
         user.secrets.discard(TOKEN)
         record = way.to_undoing()
         server.faults.script("refresh", DeletedJustBefore(site, content))
-        after = way.to_the_end(record)
-        assert (after.outcome, after.undoing, after.proving) == (Outcome.GONE, None, None)
+        self.assert_failed_and_deleted(way.to_the_end(record))
+        assert server.faults.left() == 0
+
+    @staticmethod
+    def assert_failed_and_deleted(after: ConnectionRecord) -> None:
+        assert (after.outcome, after.retriable, after.undoing, after.proving) == (Outcome.FAILED, False, None, None)
+        assert REFUSED in str(after.reason)
+        assert str(after.reason).endswith(" It was deleted meanwhile.")
+        assert DID_NOT_CONNECT not in str(after.reason)
+        assert (after.is_well, after.can_go_on, after.is_refused_by_snowflake) == (False, False, True)
 
     def test_what_is_published_again_before_its_proof_holds_nothing_that_could_be_put_back(
         self, way: Way, site: Site, server: TableauServer

@@ -29,6 +29,8 @@ FULL = target(
     has_extracts=False,
     size=12,
     connected_workbooks=3,
+    connections_in_item=2,
+    held_current=True,
     touched=True,
     saved_at="2026-05-02T08:00:00+00:00",
     proving=Proving(
@@ -38,6 +40,7 @@ FULL = target(
         job_id="job-1",
         is_our_job=True,
         unwell=1,
+        not_before=1777708900.5,
     ),
     undoing="it did not connect",
 )
@@ -60,7 +63,7 @@ def test_what_a_later_version_adds_is_ignored() -> None:
 def test_the_brief_form_of_a_target_is_brief() -> None:
     # It goes through an XCom by the thousand.
     assert not set(target(1).brief()) & {"outcome", "proof", "reason", "attempts", "canary", "retriable"}
-    assert not set(target(1).brief()) & {"touched", "saved_at", "proving", "undoing", "new_username"}
+    assert not set(target(1).brief()) & {"touched", "saved_at", "proving", "undoing", "new_username", "held_current"}
     assert len(json.dumps(target(1).brief())) < 400
 
 
@@ -119,5 +122,5 @@ def test_two_connections_of_one_item_have_two_keys() -> None:
 
 def test_the_content_of_a_record_is_what_an_update_needs() -> None:
     assert (FULL.content.type, FULL.content.id) == (ContentType.VIRTUAL_CONNECTION, "item-00001")
-    assert FULL.content.has_extracts is False
+    assert (FULL.content.has_extracts, FULL.content.connection_count) == (False, 2)
     assert (FULL.connection.id, FULL.connection.server_address) == ("connection-00001", FULL.server_address)

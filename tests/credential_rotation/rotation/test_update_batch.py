@@ -57,7 +57,7 @@ class Batch:
         self,
         targets: list[ConnectionRecord],
         in_flight: int = 4,
-        hold: Callable[[], Hold | None] = lambda: None,
+        hold: Callable[[ConnectionRecord], Hold | None] = lambda _: None,
         orders: Orders | None = None,
     ) -> BatchResult:
         return update_batch(
@@ -188,7 +188,7 @@ class TestBatch:
     def test_once_too_many_failed_no_new_update_is_sent(
         self, batch: Batch, many: list[ConnectionRecord], server: TableauServer, retriable: bool
     ) -> None:
-        result = batch(many, in_flight=1, hold=lambda: None if len(batch.told) < 4 else Hold(BUDGET_SPENT, retriable))
+        result = batch(many, in_flight=1, hold=lambda _: None if len(batch.told) < 4 else Hold(BUDGET_SPENT, retriable))
         assert server.requests.count(UPDATE) == 4
         assert {(record.outcome, record.reason, record.retriable) for record in result.records[4:]} == {
             (Outcome.NOT_ATTEMPTED, BUDGET_SPENT, retriable)
@@ -199,7 +199,7 @@ class TestBatch:
     ) -> None:
         server.faults.script(UPDATE, ServerError(500), times=4)
         failed = batch(many[:1]).records[0]
-        after = batch([failed, many[1]], in_flight=1, hold=lambda: Hold(BUDGET_SPENT, retriable=True)).records
+        after = batch([failed, many[1]], in_flight=1, hold=lambda _: Hold(BUDGET_SPENT, retriable=True)).records
         assert [record.outcome for record in after] == [Outcome.UPDATED, Outcome.NOT_ATTEMPTED]
         assert after[0].attempts == 2
 
@@ -297,7 +297,7 @@ class ProvingBatch:
         records = find_targets(self.proofs.tableau) if records is None else records
         kept = json.loads(json.dumps([record.as_dict() for record in records]))
         targets = [ConnectionRecord.from_dict(values) for values in kept]
-        return self.batch(targets, in_flight, lambda: hold, self.orders)
+        return self.batch(targets, in_flight, lambda _: hold, self.orders)
 
 
 @pytest.fixture
@@ -307,6 +307,12 @@ def prove(proofs: Proofs, sandbox_time: _SandboxTime) -> ProvingBatch:
 
 def by_name(result: BatchResult) -> dict[str, tuple[Outcome | None, Proof | None]]:
     return {record.content_name: (record.outcome, record.proof) for record in result.records}
+
+
+def add_items_with_two_connections(site: Site) -> None:
+    connections = [snowflake_connection(), snowflake_connection("etl_user")]
+    site.add_datasource("Orders", connections=connections, has_extracts=True)
+    site.add_workbook("Live", connections=[snowflake_connection(), snowflake_connection()])
 
 
 REFRESHED = (Outcome.UPDATED, Proof.REFRESH_JOB)
@@ -381,14 +387,26 @@ class TestProofs:
         assert {record.attempts for record in result.records} == {1}
 
     def test_all_connections_of_an_item_are_embedded_before_one_of_them_is_proved(
+        self, prove: ProvingBatch, site: Site, server: TableauServer
+    ) -> None:
+        add_items_with_two_connections(site)
+        result = prove()
+        assert set(by_name(result).values()) == {(Outcome.UPDATED, Proof.SNOWFLAKE_LOGIN)}
+        for name in ("Orders", "Live"):
+            told = [record for record in prove.batch.told if record.content_name == name]
+            assert [record.outcome for record in told] == [None, None, Outcome.UPDATED, Outcome.UPDATED]
+        assert {len(connection.writes) for _, connection in site.connections()} == {1}
+        # Tableau shows whether an item gets at its data, not by which of its connections.
+        asked = ("refresh", "list_views", "view_data", "read_metadata", "query_datasource")
+        assert sum(server.requests.count(operation) for operation in asked) == 0
+
+    def test_where_nobody_knows_how_many_there_are_all_of_an_item_are_embedded_before_it_is_refreshed_or_looked_at(
         self, prove: ProvingBatch, site: Site, state: TableauState, server: TableauServer
     ) -> None:
         # A refresh signs in with each of them, and the old secret is dead.
-        connections = [snowflake_connection(), snowflake_connection("etl_user")]
-        site.add_datasource("Orders", connections=connections, has_extracts=True)
-        site.add_workbook("Live", connections=[snowflake_connection(), snowflake_connection()])
+        add_items_with_two_connections(site)
         server.faults.script(UPDATE, _JobsStartJustBefore(state), times=4)
-        result = prove()
+        result = prove([replace(target, connections_in_item=None) for target in find_targets(prove.proofs.tableau)])
         while result.proof_in is not None:
             state.clock.advance(seconds=result.proof_in)
             result = prove([record for record in result.records if record.outcome is None])
