@@ -87,6 +87,7 @@ def test_a_token_is_not_in_the_text_of_a_credential() -> None:
         ({"extra": "{not json"}, "extra is no JSON object"),
         ({"extra": '["account"]'}, "extra is no JSON object"),
         ({"extra": {"account": 4711}}, "extra 'account' must be a text"),
+        ({"extra": {"account": "a", "previous_username": ["jane"]}}, "extra 'previous_username' must be a text"),
         ({"extra": {"account": "a", "region": ["eu"]}}, "extra 'region' must be a text"),
         ({"extra": {"account": "a", "host": {}, "x": 1, "tableau_usernames": "jane"}}, "must be a list of texts"),
         ({"extra": {"account": "a", "tableau_usernames": ["jane", 7]}}, "'tableau_usernames' must be a list of texts"),
@@ -113,3 +114,36 @@ def test_the_secret_before_is_kept_from_sight_as_well() -> None:
 def test_what_a_newer_version_may_put_into_the_extra_does_no_harm() -> None:
     credential = snowflake_credential(previous_password="old", token_name="T", role="R", warehouse="W", port=443)
     assert credential.is_for_account("acme-prod.snowflakecomputing.com")
+
+
+@pytest.mark.parametrize("extra", [{}, {"previous_username": ""}, {"previous_username": " "}])
+def test_the_secret_before_is_of_the_login_where_nobody_says_else(extra: dict[str, Any]) -> None:
+    credential = snowflake_credential(login=" Etl_User ", previous_password="old", **extra)
+    assert (credential.token_username, credential.previous_username) == ("Etl_User", "Etl_User")
+    assert credential.knows_secret_of("ETL_USER")
+    assert not credential.knows_secret_of("jane")
+
+
+def test_the_secret_before_may_be_of_another_user() -> None:
+    credential = snowflake_credential(previous_password="old", previous_username=" Jane ")
+    assert (credential.token_username, credential.previous_username) == ("ETL_USER", "Jane")
+    assert credential.knows_secret_of("JANE")
+    assert not credential.knows_secret_of("ETL_USER")
+
+
+def test_of_a_secret_that_is_not_known_nobody_is_the_user() -> None:
+    assert not snowflake_credential(previous_username="jane").knows_secret_of("jane")
+
+
+def test_turned_round_the_secrets_change_places_with_their_users() -> None:
+    credential = snowflake_credential(token="new", previous_password="old", previous_username="jane")
+    back = credential.reversed()
+    assert (back.token, back.token_username, back.previous, back.previous_username) == (
+        "old",
+        "jane",
+        "new",
+        "ETL_USER",
+    )
+    assert (back.login, back.usernames) == (credential.login, credential.usernames)
+    assert back.knows_secret_of("etl_user")
+    assert back.reversed() == credential

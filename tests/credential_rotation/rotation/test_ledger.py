@@ -142,6 +142,7 @@ class TestLearning:
             {"outcome": Outcome.GONE},
             {"outcome": Outcome.GONE, "touched": False},
             {"outcome": Outcome.UPDATED, "saved_at": None},
+            {"outcome": Outcome.NOT_ATTEMPTED, "reason": "its turn did not come", "saved_at": None},
         ],
     )
     def test_of_what_nobody_is_sure_of_nothing_is_known_any_more(self, fields: dict[str, Any]) -> None:
@@ -182,6 +183,25 @@ class TestForgetting:
         ledger = ledger_of(done(1), done(2))
         assert ledger.forget_what_changed([found(1, **changed), found(2)])
         assert list(ledger.as_dict()) == ["item-00002/connection-00002"]
+
+    def test_of_an_item_that_a_run_wrote_to_only_what_it_wrote_is_known_afterwards(self) -> None:
+        neighbour = {"connection_id": "neighbour"}
+        ledger = ledger_of(done(1), done(1, **neighbour), done(2), done(3), run_id="first")
+        ledger.learn(done(1, 3600), SECRETS, LOGIN, "narrowed")
+        ledger.learn(done(3, 3600), SECRETS, LOGIN, "narrowed")
+        # Somebody changed the neighbour by hand half an hour ago, and the time of the item would not tell.
+        assert ledger.is_current(found(1, 1800, **neighbour), NEW, LOGIN)
+        ledger.forget_beside("narrowed")
+        kept = through_json(ledger)
+        assert not kept.is_current(found(1, 3600, **neighbour), NEW, LOGIN)
+        assert list(kept.as_dict()) == [f"item-0000{each}/connection-0000{each}" for each in (1, 2, 3)]
+        assert kept.is_current(found(1, 3600), NEW, LOGIN)
+
+    def test_beside_a_run_that_wrote_nothing_nothing_is_forgotten(self) -> None:
+        ledger = ledger_of(done(1), done(1, connection_id="neighbour"), run_id="first")
+        before = ledger.as_dict()
+        ledger.forget_beside("another")
+        assert ledger.as_dict() == before
 
     def test_to_forget_what_is_not_known_is_no_error(self) -> None:
         Ledger().forget(found())

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,15 @@ from credential_rotation.rotation.outcomes import Proof
 from credential_rotation.rotation.proof import NotProved, Proved, Waiting, ways_to_prove
 from credential_rotation.rotation.snowflake_words import SnowflakeUnreachable
 from credential_rotation.tableau.content import ContentType
-from credential_rotation.tableau.errors import NotFound
+from credential_rotation.tableau.errors import (
+    NotFound,
+    NotTrusted,
+    SessionEnded,
+    SessionKeepsEnding,
+    SignInRefused,
+    TableauError,
+    UnusableSetting,
+)
 from sandbox.snowflake_accounts import SnowflakeUser
 from sandbox.tableau import (
     Connection,
@@ -22,6 +31,7 @@ from sandbox.tableau import (
     HtmlPage,
     JobOutcome,
     JobStatus,
+    Redirect,
     ResetAfter,
     ServerError,
     SessionLost,
@@ -170,6 +180,23 @@ class TestEachKind:
         content = builders.content(type=ContentType(kind), has_extracts=has_extracts)
         assert list(ways_to_prove(content)) == ways
 
+    @pytest.mark.parametrize("kind", ["datasource", "workbook", "flow", "virtual_connection"])
+    @pytest.mark.parametrize("has_extracts", [True, False, None])
+    def test_of_an_item_with_several_connections_tableau_does_not_show_by_which_it_gets_at_its_data(
+        self, proofs: Proofs, kind: str, has_extracts: bool | None
+    ) -> None:
+        several = builders.content(type=ContentType(kind), has_extracts=has_extracts, connection_count=2)
+        assert ways_to_prove(several) == (Proof.SNOWFLAKE_LOGIN,)
+        assert not proofs.prover(check=False).is_able(several)
+
+    @pytest.mark.parametrize("has_extracts", [True, False, None])
+    def test_a_single_connection_is_proved_as_one_of_which_the_number_is_not_known(
+        self, has_extracts: bool | None
+    ) -> None:
+        unknown = builders.content(has_extracts=has_extracts)
+        assert ways_to_prove(replace(unknown, connection_count=1)) == ways_to_prove(unknown)
+        assert len(ways_to_prove(unknown)) == 2
+
     def test_what_tableau_has_no_way_for_can_be_proved_only_with_a_sign_in_to_snowflake(self, proofs: Proofs) -> None:
         nothing = builders.content(type=ContentType.FLOW)
         assert proofs.prover().is_able(nothing)
@@ -248,6 +275,46 @@ class TestRefresh:
         assert "did not end within 60 minutes (CREDENTIAL_ROTATION_PROOF_MINUTES)" in step.reason
         assert [job.status for job in proofs.state.jobs.values()] == [JobStatus.CANCELLED]
         assert TIME_LIMIT - 5 <= sum(proofs.waits) <= TIME_LIMIT
+
+    def test_a_job_that_ended_well_is_seen_though_the_time_is_over(
+        self, proofs: Proofs, site: Site, server: TableauServer
+    ) -> None:
+        extract(site)
+        target, prover = proofs.saved(), proofs.prover()
+        first = prover.step(target.content, embedded(), proofs.begin(prover, target))
+        assert isinstance(first, Waiting)
+        # No worker was free all that time.
+        proofs.state.job_polls = 1
+        proofs.state.clock.advance(seconds=2 * TIME_LIMIT)
+        assert prover.step(target.content, embedded(), first.proving) == Proved(Proof.REFRESH_JOB)
+        assert server.requests.count("cancel_job") == 0
+
+    @pytest.mark.parametrize("add", [extract, live, live_workbook, flow])
+    def test_a_proof_whose_time_is_over_before_it_asked_for_anything_asks_for_nothing(
+        self, proofs: Proofs, site: Site, server: TableauServer, user: SnowflakeUser, add: Callable[[Site], Content]
+    ) -> None:
+        add(site)
+        target, prover = proofs.saved(), proofs.prover()
+        proving = proofs.begin(prover, target)
+        proofs.state.clock.advance(seconds=TIME_LIMIT)
+        server.requests.clear()
+        step = prover.step(target.content, embedded(), proving)
+        assert isinstance(step, NotProved)
+        assert step.proof is Proof.NONE
+        assert "could not be shown within 60 minutes" in step.reason
+        assert (server.requests.counts(), proofs.state.jobs, user.sign_ins) == ({}, {}, [])
+
+    def test_a_refresh_that_began_before_the_update_and_outlives_the_time_limit_is_followed_by_none(
+        self, proofs: Proofs, site: Site, server: TableauServer
+    ) -> None:
+        proofs.state.job_seconds = 10_000
+        proofs.state.queue_job(extract(site), started=True)
+        proofs.state.clock.advance(seconds=5)
+        step = proofs.to_the_end(proofs.saved(), proofs.prover(time_limit=100))
+        assert isinstance(step, NotProved)
+        assert step.proof is Proof.NONE
+        assert sum(proofs.waits) <= 100
+        assert (len(proofs.state.jobs), server.requests.count("cancel_job")) == (1, 0)
 
     def test_that_it_can_not_be_cancelled_changes_nothing(
         self, proofs: Proofs, site: Site, server: TableauServer
@@ -408,8 +475,11 @@ class TestRefresh:
         assert step.proof is Proof.NONE
         assert "could not be shown within 60 minutes" in step.reason
 
-    def test_what_is_deleted_before_its_refresh_is_not_found(self, proofs: Proofs, site: Site) -> None:
-        content = extract(site)
+    @pytest.mark.parametrize("add", [extract, live, live_workbook])
+    def test_what_is_deleted_before_it_is_asked_for_data_is_not_found(
+        self, proofs: Proofs, site: Site, add: Callable[[Site], Content]
+    ) -> None:
+        content = add(site)
         target = proofs.saved()
         site.remove(content)
         with pytest.raises(NotFound):
@@ -480,7 +550,96 @@ class TestNextWay:
         assert step.proof is Proof.NONE
         assert "its refresh" not in step.reason
 
-    def test_a_server_that_has_never_heard_of_vizql_data_service_has_no_queries(
+    @pytest.mark.parametrize("check", [True, False])
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            TableauCode("404003", "Not in this version."),
+            Redirect("https://elsewhere.example/login"),
+            Redirect("/vizportal/api", status=301),
+        ],
+        ids=["404003", "redirect elsewhere", "redirect here"],
+    )
+    @pytest.mark.parametrize("operation", VIZQL)
+    def test_a_server_without_vizql_data_service_says_nothing_of_the_token(
+        self, proofs: Proofs, site: Site, server: TableauServer, operation: str, fault: Fault, check: bool
+    ) -> None:
+        live(site)
+        server.faults.script(operation, fault)
+        step = proofs.of(check=check)
+        assert server.faults.left() == 0
+        assert server.requests.count(operation) == 1
+        if check:
+            assert step == Proved(Proof.SNOWFLAKE_LOGIN)
+        else:
+            assert isinstance(step, NotProved)
+            assert step.proof is Proof.NONE
+            assert "nothing can show that it connects" in step.reason
+
+    @pytest.mark.parametrize(
+        ("add", "operation"),
+        [
+            (extract, "refresh"),
+            (extract, "get_job"),
+            (live, "get_datasource"),
+            (live_workbook, "list_views"),
+            (live_workbook, "view_data"),
+        ],
+    )
+    @pytest.mark.parametrize(
+        "fault", [TableauCode("404003", "Not in this version."), Redirect()], ids=["404003", "redirect"]
+    )
+    def test_whatever_this_tableau_does_not_have_is_left_to_snowflake(
+        self,
+        proofs: Proofs,
+        site: Site,
+        server: TableauServer,
+        add: Callable[[Site], Content],
+        operation: str,
+        fault: Fault,
+    ) -> None:
+        add(site)
+        server.faults.script(operation, fault)
+        assert proofs.of() == Proved(Proof.SNOWFLAKE_LOGIN)
+        assert server.faults.left() == 0
+        assert server.requests.count(operation) == 1
+
+    @pytest.mark.parametrize(
+        ("add", "method"),
+        [
+            (extract, "refresh"),
+            (extract, "job"),
+            (extract, "unfinished_refreshes"),
+            (live, "query_one_row"),
+            (live_workbook, "view_data"),
+        ],
+    )
+    @pytest.mark.parametrize("kind", [SignInRefused, SessionEnded, SessionKeepsEnding, NotTrusted, UnusableSetting])
+    def test_what_any_further_request_would_meet_as_well_is_nobody_s_to_go_on_from(
+        self,
+        proofs: Proofs,
+        site: Site,
+        monkeypatch: pytest.MonkeyPatch,
+        add: Callable[[Site], Content],
+        method: str,
+        kind: type[TableauError],
+    ) -> None:
+        if method == "unfinished_refreshes":
+            proofs.state.queue_job(add(site), queue_seconds=45)
+        else:
+            add(site)
+        target, error = proofs.saved(), kind("Tableau lets nobody in")
+
+        def fail(*_: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(proofs.data, method, fail)
+        with pytest.raises(kind) as raised:
+            proofs.to_the_end(target)
+        assert raised.value is error
+        assert proofs.sign_in.asked == []
+
+    def test_a_server_before_which_a_web_server_says_that_nothing_is_there_has_no_queries(
         self, proofs: Proofs, site: Site, server: TableauServer
     ) -> None:
         # Before 2025.1 nothing is there, and what answers is the web server in front of Tableau.
@@ -710,6 +869,42 @@ class TestUnwell:
         assert isinstance(step, NotProved)
         assert step.proof is Proof.NONE
 
+    @pytest.mark.parametrize(
+        ("add", "operation", "proof"),
+        [
+            (extract, "refresh", Proof.NONE),
+            (extract, "get_job", Proof.REFRESH_JOB),
+            (live, "query_datasource", Proof.NONE),
+            (live_workbook, "view_data", Proof.NONE),
+        ],
+    )
+    def test_no_wait_exceeds_what_is_left_of_the_time_whatever_tableau_asks_for(
+        self,
+        proofs: Proofs,
+        site: Site,
+        server: TableauServer,
+        add: Callable[[Site], Content],
+        operation: str,
+        proof: Proof,
+    ) -> None:
+        add(site)
+        server.faults.script(operation, Throttle("86400"), times=9)
+        step = proofs.to_the_end(proofs.saved(), proofs.prover(time_limit=100))
+        assert isinstance(step, NotProved)
+        assert step.proof is proof
+        assert 95 <= sum(proofs.waits) <= 100
+        assert server.requests.count(operation) == 1
+
+    def test_a_view_that_may_not_be_asked_within_the_time_is_not_waited_for_longer(
+        self, proofs: Proofs, site: Site, server: TableauServer
+    ) -> None:
+        live_workbook(site)
+        step = proofs.to_the_end(proofs.saved(), proofs.prover(time_limit=30))
+        assert isinstance(step, NotProved)
+        assert step.proof is Proof.NONE
+        assert sum(proofs.waits) <= 30
+        assert server.requests.count("view_data") == 0
+
     def test_a_snowflake_that_can_not_be_asked_is_asked_again_once_at_most(self, proofs: Proofs, site: Site) -> None:
         flow(site)
         proofs.sign_in.problems = [SnowflakeUnreachable("no route to Snowflake") for _ in range(9)]
@@ -727,18 +922,33 @@ class TestUnwell:
 class TestQuery:
     """VizQL Data Service."""
 
-    def test_a_401001_is_the_database_s_refusal_and_not_one_of_our_sign_in(
-        self, proofs: Proofs, site: Site, server: TableauServer, user: SnowflakeUser
+    @pytest.mark.parametrize("code", ["401000", "401001", "401002", "401003"])
+    def test_a_401_is_the_database_s_refusal_and_not_one_of_our_sign_in(
+        self, proofs: Proofs, site: Site, server: TableauServer, user: SnowflakeUser, code: str
     ) -> None:
         live(site)
         user.secrets.discard(TOKEN)
-        proofs.state.query_failure = (401, "401001")
+        proofs.state.query_failure = (401, code)
         step = proofs.of()
         assert isinstance(step, NotProved)
         assert step.proof is Proof.QUERY
         assert REFUSED in step.reason
         assert server.requests.count("sign_in") == 1
         assert server.requests.count("query_datasource") == 1
+
+    @pytest.mark.parametrize("operation", VIZQL)
+    def test_a_401_without_words_is_one_as_well_and_asked_for_once(
+        self, proofs: Proofs, site: Site, server: TableauServer, operation: str
+    ) -> None:
+        live(site)
+        server.faults.script(operation, HtmlPage(401), times=9)
+        step = proofs.of()
+        assert isinstance(step, NotProved)
+        assert step.proof is Proof.QUERY
+        assert "401" in step.reason
+        assert server.requests.count("sign_in") == 1
+        assert server.requests.count(operation) == 1
+        assert proofs.sign_in.asked == []
 
     def test_a_session_that_ended_meanwhile_is_renewed(self, proofs: Proofs, site: Site, server: TableauServer) -> None:
         live(site)

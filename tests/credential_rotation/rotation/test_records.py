@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -124,3 +125,59 @@ def test_the_content_of_a_record_is_what_an_update_needs() -> None:
     assert (FULL.content.type, FULL.content.id) == (ContentType.VIRTUAL_CONNECTION, "item-00001")
     assert (FULL.content.has_extracts, FULL.content.connection_count) == (False, 2)
     assert (FULL.connection.id, FULL.connection.server_address) == ("connection-00001", FULL.server_address)
+
+
+UNDER_WAY = Proving(saved_at="2026-05-02T08:00:00Z", since=0.0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "under_way"),
+    [
+        ({}, False),
+        ({"touched": True, "outcome": Outcome.FAILED, "retriable": True}, False),
+        ({"proving": UNDER_WAY}, True),
+        ({"undoing": "it did not connect"}, True),
+        ({"undoing": "it did not connect", "proving": UNDER_WAY}, True),
+    ],
+)
+def test_what_is_to_be_proved_or_put_back_is_under_way(fields: dict[str, Any], under_way: bool) -> None:
+    assert target(1, **fields).is_under_way is under_way
+
+
+@pytest.mark.parametrize(
+    ("fields", "goes_on"),
+    [
+        ({}, True),
+        ({"proving": UNDER_WAY}, True),
+        ({"outcome": Outcome.FAILED, "retriable": True}, True),
+        ({"outcome": Outcome.NOT_ATTEMPTED, "retriable": True}, True),
+        ({"outcome": Outcome.FAILED, "undoing": "it did not connect"}, True),
+        ({"outcome": Outcome.FAILED}, False),
+        ({"outcome": Outcome.NOT_ATTEMPTED}, False),
+        ({"outcome": Outcome.ROLLED_BACK, "reason": "it did not connect"}, False),
+        ({"outcome": Outcome.UPDATED}, False),
+        ({"outcome": Outcome.UPDATED, "retriable": True}, False),
+        ({"outcome": Outcome.GONE}, False),
+    ],
+)
+def test_a_further_try_takes_up_what_may_come_to_another_end(fields: dict[str, Any], goes_on: bool) -> None:
+    assert target(1, **fields).can_go_on is goes_on
+
+
+REFUSED = "Tableau answered 500: Programmatic access token is invalid."
+
+
+@pytest.mark.parametrize(
+    ("fields", "refused"),
+    [
+        ({"outcome": Outcome.FAILED, "reason": REFUSED}, True),
+        ({"outcome": Outcome.FAILED, "reason": REFUSED, "retriable": True}, False),
+        ({"outcome": Outcome.FAILED, "reason": "Tableau answered 500."}, False),
+        ({"outcome": Outcome.FAILED}, False),
+        ({"outcome": Outcome.ROLLED_BACK, "reason": REFUSED}, False),
+        ({"outcome": Outcome.UPDATED, "reason": REFUSED}, False),
+        ({"undoing": REFUSED}, False),
+    ],
+)
+def test_what_failed_for_good_since_snowflake_said_no_is_refused_by_it(fields: dict[str, Any], refused: bool) -> None:
+    assert target(1, **fields).is_refused_by_snowflake is refused

@@ -227,3 +227,14 @@ def test_one_site_through_two_airflow_connections_is_an_error() -> None:
 def test_two_sites_are_selected_from_together() -> None:
     one, other = inventory(item(connection("c1"))), inventory(item(connection("c2"), id="x"), conn_id="tableau_too")
     assert [record.tableau_conn_id for record in _select(one, other)] == ["tableau_default", "tableau_too"]
+
+
+def test_a_record_knows_how_many_connections_its_item_has_those_that_are_no_targets_among_them() -> None:
+    link = connection("link", type="sqlproxy", server_address="localhost", username="")
+    linked = item(connection("c1"), link, connection("c2", type="postgres"), id="linked")
+    records = _select(inventory(linked, item(connection("c3"), id="single")))
+    assert [(each.connection_id, each.connections_in_item) for each in records if each.is_target] == [
+        ("c1", 3),
+        ("c3", 1),
+    ]
+    assert records[0].content.connection_count == 3

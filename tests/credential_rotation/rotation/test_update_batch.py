@@ -194,6 +194,22 @@ class TestBatch:
             (Outcome.NOT_ATTEMPTED, BUDGET_SPENT, retriable)
         }
 
+    def test_new_updates_may_be_held_back_by_what_they_are(
+        self, batch: Batch, many: list[ConnectionRecord], server: TableauServer
+    ) -> None:
+        held = many[2]
+        asked: list[str] = []
+
+        def hold(target: ConnectionRecord) -> Hold | None:
+            asked.append(target.key)
+            return Hold("refused elsewhere", retriable=False) if target.key == held.key else None
+
+        result = batch(many, hold=hold)
+        bad = [(each.key, each.outcome, each.reason) for each in result.records if each.outcome is not Outcome.UPDATED]
+        assert bad == [(held.key, Outcome.NOT_ATTEMPTED, "refused elsewhere")]
+        assert sorted(asked) == sorted(each.key for each in many)
+        assert server.requests.count(UPDATE) == len(many) - 1
+
     def test_what_failed_before_is_tried_again_though_new_updates_are_held_back(
         self, batch: Batch, many: list[ConnectionRecord], server: TableauServer
     ) -> None:
