@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 from credential_rotation.rotation.budget import Failures, Hold
 from credential_rotation.rotation.outcomes import Outcome
@@ -32,9 +33,9 @@ class FailureMarks:
         names = self._folder.names(self._place)
         if stopped := self._reasons(names):
             return Hold("; ".join(stopped), retriable=False)
-        refused = f"{self._place}/{_name(str(conn_id))}{_REFUSED}"
-        if refused in names:
-            return Hold(str(self._folder.read(refused)), retriable=False)
+        of_credential = f"{self._place}/{_name(str(conn_id))}-"
+        if refused := [name for name in names if name.startswith(of_credential) and name.endswith(_REFUSED)]:
+            return Hold(str(self._folder.read(refused[0]) or REFUSED_ELSEWHERE), retriable=False)
         return _failures(names).hold(most)
 
     def count(self) -> Failures:
@@ -43,15 +44,25 @@ class FailureMarks:
 
     def update(self, before: ConnectionRecord | None, now: ConnectionRecord) -> None:
         """Let the marks say what has become of a connection."""
-        if now.is_refused_by_snowflake:
-            # Each further update would be another refused sign-in, and five of those lock the user.
-            why = f"{REFUSED_ELSEWHERE} ({now.title}: {now.reason})"
-            self._folder.write(f"{self._place}/{_name(str(now.snowflake_conn_id))}{_REFUSED}", why)
-        old, new = _mark(before), _mark(now)
-        if new and new != old:
-            self._folder.write_text(f"{self._place}/{new}", now.title)
-        if old and old != new:
-            self._folder.remove(f"{self._place}/{old}")
+        old, new = _marks(before), _marks(now)
+        for name, why in new.items():
+            if name not in old:
+                self._folder.write(f"{self._place}/{name}", why)
+        for name in old:
+            if name not in new:
+                self._folder.remove(f"{self._place}/{name}")
+
+    def make_good(self, records: Iterable[ConnectionRecord]) -> None:
+        """Let the marks say what has become of connections whose task was killed before it came to that."""
+        names = set(self._folder.names(self._place))
+        for record in records:
+            wanted = _marks(record)
+            for name in _marks_of_failures(record):
+                place = f"{self._place}/{name}"
+                if name in wanted and place not in names:
+                    self._folder.write(place, wanted[name])
+                elif name not in wanted and place in names:
+                    self._folder.remove(place)
 
     def stop(self, task: str, why: str) -> None:
         """Let no task start a new update any more."""
@@ -71,10 +82,22 @@ def _failures(names: list[str]) -> Failures:
     )
 
 
-def _mark(record: ConnectionRecord | None) -> str | None:
+def _marks(record: ConnectionRecord | None) -> dict[str, str]:
+    """The marks of a connection, with what is in them."""
     if record is None or record.outcome is not Outcome.FAILED:
-        return None
-    return _name(record.key) + (_PASSING if record.retriable else _FINAL)
+        return {}
+    refused, final, passing = _marks_of_failures(record)
+    marks = {passing if record.retriable else final: record.title}
+    if record.is_refused_by_snowflake:
+        # Each further update would be another refused sign-in, and five of those lock the user.
+        marks[refused] = f"{REFUSED_ELSEWHERE} ({record.title}: {record.reason})"
+    return marks
+
+
+def _marks_of_failures(record: ConnectionRecord) -> tuple[str, str, str]:
+    """All marks that a connection may ever have: refused, failed for good, failed in a way that may pass."""
+    name = _name(record.key)
+    return f"{_name(str(record.snowflake_conn_id))}-{name}{_REFUSED}", f"{name}{_FINAL}", f"{name}{_PASSING}"
 
 
 def _name(text: str) -> str:

@@ -46,9 +46,15 @@ class Journal:
         ours = {target.key for target in targets}
         before = _read(folder, self._name)
         self._records = {record.key: record for record in before.records if record.key in ours}
-        self._goes_on = not before.is_finished and before.generation == generation
+        goes_on = not before.is_finished and before.generation == generation
+        # In the file, too: a try that is killed must not make a person clear the task twice.
+        self._anew = (
+            before.anew if goes_on else {each.key for each in self._latest() if not each.can_go_on and not each.is_well}
+        )
         self._is_finished = False
         self._save()
+        if marks and goes_on:
+            marks.make_good(record for record in self._records.values() if record.key not in self._anew)
 
     def left(self) -> list[ConnectionRecord]:
         """The targets that there is something to do with, with what is known from earlier tries.
@@ -56,8 +62,7 @@ class Journal:
         A task that goes on, after a wait or a kill, leaves alone what has failed for good: another try would be refused
         as well. A person who clears a task that was finished has changed something, perhaps, so all is tried then.
         """
-        latest = [self._records.get(target.key, target) for target in self._targets]
-        return [each for each in latest if (each.can_go_on if self._goes_on else not each.is_well)]
+        return [each for each in self._latest() if each.can_go_on or each.key in self._anew]
 
     def records(self) -> list[ConnectionRecord]:
         """The outcomes so far."""
@@ -71,6 +76,7 @@ class Journal:
         with self._lock:
             before, failed = self._records.get(record.key), record.outcome is Outcome.FAILED
             self._records[record.key] = record
+            self._anew.discard(record.key)
             # Of a single connection, each step counts: a killed task is to go on where it was.
             at_once = failed or len(self._targets) == 1
             if at_once:
@@ -91,6 +97,9 @@ class Journal:
             self._is_finished = True
             self._save()
 
+    def _latest(self) -> list[ConnectionRecord]:
+        return [self._records.get(target.key, target) for target in self._targets]
+
     def _save(self) -> None:
         self._saved_at = time.monotonic()
         self._folder.write(
@@ -98,6 +107,7 @@ class Journal:
             {
                 "generation": self._generation,
                 "finished": self._is_finished,
+                "anew": sorted(self._anew),
                 "started": [target.key for target in self._targets],
                 "records": [record.as_dict() for record in self._records.values()],
             },
@@ -128,15 +138,22 @@ def _lateness(record: ConnectionRecord) -> tuple[int, bool, bool]:
 
 @dataclass(frozen=True)
 class _Kept:
-    """What is in a journal's file."""
+    """What is in a journal's file; ``anew`` are the keys of what is to be tried again though it failed for good."""
 
     started: list[str]
     records: list[ConnectionRecord]
     generation: str
     is_finished: bool
+    anew: set[str]
 
 
 def _read(folder: RunFolder, name: str) -> _Kept:
     content = folder.read(name) or {}
     records = [ConnectionRecord.from_dict(each) for each in content.get("records", [])]
-    return _Kept(content.get("started", []), records, content.get("generation", ""), content.get("finished", False))
+    return _Kept(
+        started=content.get("started", []),
+        records=records,
+        generation=content.get("generation", ""),
+        is_finished=content.get("finished", not content),  # where there is none, nothing goes on
+        anew=set(content.get("anew", [])),
+    )

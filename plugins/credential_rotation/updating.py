@@ -91,10 +91,7 @@ def update_targets(
             raise
         finally:
             journal.close()
-    if unusable:
-        journal.finish()
-        raise ConnectionsFailed(" ".join(sorted(unusable.values())))
-    return _conclude(task, journal, result)
+    return _conclude(task, journal, result, " ".join(sorted(unusable.values())))
 
 
 def _orders(task: ThisTask, hook: TableauHook, check: SnowflakeCheck, *, canary: bool) -> Orders:
@@ -139,8 +136,9 @@ def _check_in_snowflake(
             reason += f"'{credential.conn_id}', user {embedded.username}: {problem}"
             if not refused:
                 reason += " If Airflow is not to reach Snowflake, set CREDENTIAL_ROTATION_SNOWFLAKE_CHECK to off."
-            journal.note(replace(target, outcome=Outcome.NOT_ATTEMPTED, reason=reason))
-            if refused or task.is_last_try:
+            final = refused or task.is_last_try
+            journal.note(replace(target, outcome=Outcome.NOT_ATTEMPTED, reason=reason, retriable=not final))
+            if final:
                 journal.finish()
                 raise ConnectionsFailed(f"{reason} Nothing was written to Tableau for it.") from None
             raise
@@ -163,8 +161,11 @@ def _credentials_of(
     return usable, unusable
 
 
-def _conclude(task: ThisTask, journal: Journal, result: BatchResult) -> dict[str, Any]:
-    """The task's result; or the exception that makes it fail, try again, look again later, or be skipped."""
+def _conclude(task: ThisTask, journal: Journal, result: BatchResult, unusable: str) -> dict[str, Any]:
+    """The task's result; or the exception that makes it fail, try again, look again later, or be skipped.
+
+    :param unusable: why credentials can't be used any more; what is under way with others is brought to its end first
+    """
     records = journal.records()
     waiting = [record for record in records if record.outcome is None]
     bad = [record for record in records if record.outcome is not None and not record.is_well]
@@ -187,6 +188,8 @@ def _conclude(task: ThisTask, journal: Journal, result: BatchResult) -> dict[str
             datetime.now(UTC) + timedelta(seconds=seconds)
         )
     journal.finish()
+    if unusable:
+        raise ConnectionsFailed(unusable)
     if bad and all(record.outcome is Outcome.NOT_ATTEMPTED and not record.canary for record in records):
         raise AirflowSkipException(_sentence(bad))
     if bad:

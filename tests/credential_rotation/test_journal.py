@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -87,10 +87,24 @@ def test_a_retry_does_only_the_rest_and_knows_the_earlier_tries(folder: RunFolde
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
-def test_what_is_left_is_what_is_not_as_it_should_be(folder: RunFolder, outcome: Outcome) -> None:
+@pytest.mark.parametrize("retriable", [False, True])
+def test_a_task_that_goes_on_takes_up_what_another_try_may_mend(
+    folder: RunFolder, outcome: Outcome, *, retriable: bool
+) -> None:
+    journal = start(folder, targets=TARGETS[:1])
+    journal.note(replace(TARGETS[0], outcome=outcome, retriable=retriable))
+    journal.close()
+    left = retriable and outcome in (Outcome.FAILED, Outcome.NOT_ATTEMPTED, Outcome.EXCLUDED)
+    assert [each.outcome for each in start(folder, targets=TARGETS[:1]).left()] == ([outcome] if left else [])
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_a_task_that_a_person_cleared_takes_up_all_that_is_not_as_it_should_be(
+    folder: RunFolder, outcome: Outcome
+) -> None:
     journal = start(folder, targets=TARGETS[:1])
     journal.note(replace(TARGETS[0], outcome=outcome))
-    journal.close()
+    journal.finish()
     done = outcome in (Outcome.UPDATED, Outcome.UNCHANGED, Outcome.PLANNED, Outcome.GONE, Outcome.ROLLED_BACK)
     assert [each.outcome for each in start(folder, targets=TARGETS[:1]).left()] == ([] if done else [outcome])
 
@@ -102,7 +116,7 @@ def test_what_was_put_back_since_it_did_not_connect_is_left_and_what_a_roll_back
     put_back = replace(TARGETS[0], outcome=Outcome.ROLLED_BACK, reason="it did not connect")
     journal.note(put_back)
     journal.note(replace(TARGETS[1], outcome=Outcome.ROLLED_BACK))
-    journal.close()
+    journal.finish()
     assert start(folder, targets=TARGETS[:2]).left() == [put_back]
 
 
@@ -173,7 +187,7 @@ def test_many_threads_may_note(folder: RunFolder, monkeypatch: pytest.MonkeyPatc
     journal = start(folder, targets=targets)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(journal.note, [(failed if n % 3 == 0 else updated)(each) for n, each in enumerate(targets)]))
-    journal.close()
+    journal.finish()
     assert start(folder, targets=targets).left() == [failed(each) for each in targets[::3]]
     assert failures(folder) == (20, 0)
 
@@ -206,17 +220,33 @@ def killed(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize("retriable", [False, True])
 def test_a_task_that_is_killed_before_it_marks_a_failure_counts_right_after_its_retry(
-    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, *, retriable: bool
 ) -> None:
     journal = start(folder)
     with monkeypatch.context() as patch:
         patch.setattr(FailureMarks, "update", killed)
         with pytest.raises(KeyboardInterrupt):
-            journal.note(failed(TARGETS[0]))
+            journal.note(failed(TARGETS[0], retriable=retriable))
+    assert failures(folder) == (0, 0)
     retry = start(folder)
-    assert TARGETS[0].key in {each.key for each in retry.left()}
+    assert failures(folder) == ((0, 1) if retriable else (1, 0))
     retry.note(updated(TARGETS[0]))
+    assert failures(folder) == (0, 0)
+
+
+def test_a_task_of_one_connection_that_is_killed_before_it_takes_a_mark_away_does_it_in_its_retry(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = start(folder, targets=TARGETS[:1])
+    journal.note(failed(TARGETS[0], retriable=True))
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "remove", killed)
+        with pytest.raises(KeyboardInterrupt):
+            journal.note(updated(TARGETS[0]))  # in the file already, as each step of a single connection
+    assert failures(folder) == (0, 1)
+    assert start(folder, targets=TARGETS[:1]).left() == []
     assert failures(folder) == (0, 0)
 
 
@@ -224,16 +254,78 @@ def test_a_task_that_is_killed_before_it_takes_a_mark_away_does_it_in_its_retry(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal_module, "_SECONDS_BETWEEN_SAVES", 0.0)
-    start(folder).note(failed(TARGETS[0]))
-    journal = start(folder)
+    before = start(folder)
+    before.note(failed(TARGETS[0]))
+    before.finish()
+    journal = start(folder)  # a person cleared it
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "remove", killed)
         with pytest.raises(KeyboardInterrupt):
             journal.note(updated(TARGETS[0]))
     retry = start(folder)
+    assert failures(folder) == (1, 0)
+    assert failed(TARGETS[0]) in retry.left()
     for each in retry.left():
         retry.note(updated(each))
     assert failures(folder) == (0, 0)
+
+
+def test_what_has_failed_for_good_waits_for_a_person_however_often_the_task_goes_on(folder: RunFolder) -> None:
+    start(folder).note(failed(TARGETS[0]))  # killed at once: never closed
+    for _ in range(5):
+        assert start(folder).left() == TARGETS[1:]
+    assert failures(folder) == (1, 0)
+
+
+def test_what_is_being_put_back_is_gone_on_with_though_its_failure_is_final(folder: RunFolder) -> None:
+    undoing = replace(failed(TARGETS[0]), undoing="its refresh failed", touched=True)
+    start(folder, targets=TARGETS[:1]).note(undoing)
+    assert start(folder, targets=TARGETS[:1]).left() == [undoing]
+
+
+@pytest.mark.parametrize("ending", [Journal.close, Journal.finish])
+def test_a_task_of_a_run_that_was_started_again_takes_up_what_failed_for_good(
+    folder: RunFolder, ending: Callable[[Journal], None]
+) -> None:
+    journal = Journal(folder, PLAN, "update-0", TARGETS, generation="before")
+    journal.note(failed(TARGETS[0]))
+    journal.note(updated(TARGETS[1]))
+    ending(journal)
+    again = Journal(folder, PLAN, "update-0", TARGETS, generation="again")
+    assert again.left() == [failed(TARGETS[0]), *TARGETS[2:]]
+
+
+def test_what_a_person_cleared_is_tried_though_the_task_is_killed_before_its_turn_comes(folder: RunFolder) -> None:
+    journal = start(folder)
+    for each in TARGETS[:2]:
+        journal.note(failed(each))
+    journal.finish()
+    cleared = start(folder)
+    cleared.note(failed(failed(TARGETS[0])))  # killed after this: never closed
+    assert start(folder).left() == [failed(TARGETS[1]), *TARGETS[2:]]
+    assert start(folder).left() == [failed(TARGETS[1]), *TARGETS[2:]]
+
+
+def test_targets_that_failed_in_a_task_that_dealt_them_out_otherwise_are_tried_once(folder: RunFolder) -> None:
+    known = [failed(TARGETS[0]), TARGETS[1]]
+    assert start(folder, "update-9", known).left() == known
+    again = start(folder, "update-9", known)  # killed before it came to any
+    assert again.left() == known
+    again.note(failed(known[0]))
+    assert start(folder, "update-9", known).left() == [TARGETS[1]]
+
+
+@pytest.mark.parametrize("file_order", [("a", "b"), ("b", "a")])
+def test_with_as_many_attempts_the_record_that_has_an_outcome_is_the_later_one(
+    folder: RunFolder, file_order: tuple[str, str]
+) -> None:
+    proving = replace(TARGETS[0], attempts=1, proving=Proving("2026-11-24T04:00:00Z", since=1.5))
+    ended = failed(TARGETS[0])
+    for name, record in zip(file_order, (proving, ended), strict=True):
+        start(folder, name, TARGETS[:1]).note(record)
+    assert read_journals(folder, PLAN)[1] == [ended]
+    start(folder, "c", TARGETS[:1]).note(replace(proving, attempts=2))
+    assert [record.attempts for record in read_journals(folder, PLAN)[1]] == [2]
 
 
 def test_no_journal_holds_a_secret() -> None:

@@ -394,12 +394,12 @@ def test_what_a_run_updated_is_what_ended_so_or_may_have_been_written(ledgers: L
 
 def test_what_a_run_updated_before_a_person_cleared_its_tasks_counts_as_well(ledgers: Ledgers, runs: Runs) -> None:
     before = replace(TARGETS[0], username="OLD_USER")
-    runs.run("run 1", [updated(before), failed(TARGETS[1], touched=False)])
+    runs.run("run 1", [updated(before), failed(TARGETS[1], touched=False)], TARGETS[:2])
     runs.clear("run 1")
     assert ledgers.updated_by("run 1").keys() == {TARGETS[0].key}
-    runs.run("run 1", [updated(TARGETS[1], 3), updated(TARGETS[0], 4)])
+    runs.run("run 1", [updated(TARGETS[1], 3), updated(TARGETS[0], 4)], TARGETS[:2])
     runs.clear("run 1")
-    runs.run("run 1", [updated(TARGETS[2], 5)])
+    runs.run("run 1", [updated(TARGETS[2], 5)], TARGETS[2:3])
     found = ledgers.updated_by("run 1")
     assert found.keys() == {each.key for each in TARGETS[:3]}
     # As it was before the run, not as the run itself had left it.

@@ -86,6 +86,7 @@ def task(
     return SimpleNamespace(
         folder=folder,
         run_id="a_run",
+        generation="now",
         ledgers=Ledgers(f"file://{tmp_path}", "a_dag"),
         name="a_task",
         settings=Settings.from_environment(stage.ENVIRONMENT),

@@ -115,6 +115,22 @@ class TestRefresh:
             (luid, True, True, True, False),
         ]
 
+    @pytest.mark.parametrize(("code", "succeeded"), [(0, True), (1, False), (2, False), (3, True)])
+    def test_how_a_job_has_ended_is_told_by_its_code(
+        self, data: TableauData, server: TableauServer, code: int, *, succeeded: bool
+    ) -> None:
+        ended = f"<job id='j' finishCode='{code}' startedAt='2026-11-24T04:00:00Z' completedAt='2026-11-24T04:01:00Z'/>"
+        server.faults.script("get_job", RawAnswer(200, f"<tsResponse>{ended}</tsResponse>", XML))
+        job = data.job("j")
+        assert (job.ended, job.succeeded, job.cancelled) == (True, succeeded, code == 2)
+
+    @pytest.mark.parametrize("code", [0, 3])
+    def test_a_code_without_a_time_says_nothing_yet(self, data: TableauData, server: TableauServer, code: int) -> None:
+        going_on = f"<job id='j' finishCode='{code}' startedAt='2026-11-24T04:00:00Z'/>"
+        server.faults.script("get_job", RawAnswer(200, f"<tsResponse>{going_on}</tsResponse>", XML))
+        job = data.job("j")
+        assert (job.ended, job.succeeded) == (False, False)
+
     def test_a_workbook_is_refreshed_as_well(self, data: TableauData, state: TableauState, site: Site) -> None:
         workbook = site.add_workbook(connections=[snowflake_connection("ETL_USER", GOOD)], has_extracts=True)
         assert state.jobs[data.refresh(seen(workbook))].content is workbook
@@ -346,7 +362,9 @@ class TestQuery:
         self, data: TableauData, state: TableauState, server: TableauServer, live: sandbox.Content
     ) -> None:
         data.query_one_row(seen(live))
-        assert server.requests.counts() == {"read_metadata": 1, "query_datasource": 1}
+        assert [request.operation for request in server.requests] == [
+            "get_datasource", "read_metadata", "query_datasource",
+        ]  # fmt: skip
         assert server.requests.count("query_datasource", content_id=live.id) == 1
         assert state.credentials_seen_in_queries == 0
 
@@ -360,7 +378,10 @@ class TestQuery:
         assert query["datasource"] == {"datasourceLuid": live.id}
         assert query["options"] == {"rowLimit": 1}
         assert all("connection" not in request.body.decode().lower() for request in server.requests)
-        assert all(request.headers["accept"] == request.headers["content-type"] == JSON for request in server.requests)
+        (look,) = server.requests.all("get_datasource")
+        assert look.body == b""
+        asked = [request for request in server.requests if request is not look]
+        assert all(request.headers["accept"] == request.headers["content-type"] == JSON for request in asked)
 
     @pytest.mark.parametrize("kind", ["STRING", "INTEGER", "REAL", "DATE", "DATETIME"])
     def test_no_two_queries_are_the_same_so_that_no_cache_can_answer(
@@ -473,7 +494,7 @@ class TestQuery:
             data.query_one_row(seen(live))
         assert type(raised.value) is kind
         assert refusal_in(str(raised.value)) in Refusal
-        assert server.requests.counts() == {"read_metadata": 1, "query_datasource": 1}
+        assert server.requests.counts() == {"get_datasource": 1, "read_metadata": 1, "query_datasource": 1}
 
     def test_a_secret_that_is_quoted_is_not_passed_on(
         self, data: TableauData, server: TableauServer, live: sandbox.Content
@@ -526,6 +547,17 @@ class TestViewData:
         server.faults.script("view_data", TableauCode("403004", "no"), times=2)
         with pytest.raises(NoDataHere, match="code 403004"):
             data.view_data(seen(workbook))
+
+    def test_no_more_than_two_views_are_asked_for_their_data(
+        self, data: TableauData, server: TableauServer, site: Site
+    ) -> None:
+        connections = [snowflake_connection("ETL_USER", GOOD)]
+        workbook = site.add_workbook("Many", connections=connections, views=tuple(f"Sheet {n}" for n in range(9)))
+        server.faults.script("view_data", RawAnswer(200, "\r\n", CSV), times=99)
+        with pytest.raises(NoDataHere, match="no view of it has data"):
+            data.view_data(seen(workbook))
+        asked = [request.parameters["view_id"] for request in server.requests.all("view_data")]
+        assert asked == [view.id for view in workbook.views[:2]]
 
     def test_a_view_without_data_says_nothing_and_another_is_asked_for_it(
         self, data: TableauData, server: TableauServer, workbook: sandbox.Content
@@ -614,6 +646,8 @@ def ask(
 
 
 OPERATIONS = ("refresh", "get_job", "list_jobs", "cancel_job", "list_views", *DATABASE)
+VIZQL = ("read_metadata", "query_datasource")
+IN_THE_REST_API = tuple(operation for operation in OPERATIONS if operation not in VIZQL)
 UNWELL: dict[str, tuple[Fault, type[TableauUnwell]]] = {
     "500": (ServerError(500), ServerFault),
     "503": (ServerError(503), ServerFault),
@@ -721,7 +755,7 @@ def test_a_long_429_is_handed_on_at_once(ask: Ask, server: TableauServer, operat
     assert server.requests.count(operation) == 1
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("operation", IN_THE_REST_API)
 def test_a_session_that_ends_in_the_midst_is_renewed(ask: Ask, server: TableauServer, operation: str) -> None:
     before = server.requests.count("sign_in")
     server.faults.script(operation, SessionLost())
@@ -731,6 +765,49 @@ def test_a_session_that_ends_in_the_midst_is_renewed(ask: Ask, server: TableauSe
     assert server.requests.all(operation)[1].status in (200, 202)
 
 
+@pytest.mark.parametrize("operation", VIZQL)
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        SessionLost(),
+        TableauCode("401001", "Signin Error"),
+        TableauCode("401000", "[Snowflake] 394400: Programmatic access token is invalid."),
+        RawAnswer(401, "", JSON),
+        RawAnswer(401, "<html/>", "text/html"),
+    ],
+    ids=["401002", "401001", "in Snowflake's words", "no words", "a page"],
+)
+def test_a_401_of_the_other_service_is_what_the_database_said_and_nobody_signs_in_again_for_it(
+    ask: Ask, server: TableauServer, operation: str, refusal: Fault
+) -> None:
+    before = server.requests.count("sign_in")
+    server.faults.script(operation, refusal, times=99)
+    with pytest.raises(RequestRefused) as raised:
+        ask(operation)
+    assert type(raised.value) is RequestRefused
+    assert raised.value.status == 401
+    assert server.requests.count("sign_in") == before
+    assert server.requests.count(operation) == 1
+
+
+def test_a_session_that_ended_before_a_query_is_renewed_by_the_look_at_the_data_source(
+    data: TableauData, server: TableauServer, live: sandbox.Content
+) -> None:
+    server.faults.script("get_datasource", SessionLost())
+    data.query_one_row(seen(live))
+    assert server.requests.count("sign_in") == 1
+    assert [server.requests.count(each) for each in ("get_datasource", *VIZQL)] == [2, 1, 1]
+
+
+def test_a_data_source_that_is_gone_is_not_found_and_is_not_asked_for(
+    data: TableauData, server: TableauServer, site: Site, live: sandbox.Content
+) -> None:
+    site.remove(live)
+    with pytest.raises(NotFound):
+        data.query_one_row(seen(live))
+    assert server.requests.counts() == {"get_datasource": 1}
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_a_redirect_to_another_origin_is_refused_and_nothing_is_sent_there(
@@ -738,7 +815,8 @@ def test_a_redirect_to_another_origin_is_refused_and_nothing_is_sent_there(
 ) -> None:
     with elsewhere() as stranger:
         server.faults.script(operation, Redirect(f"{stranger.url}/api/v1/", status), times=99)
-        with pytest.raises(RedirectRefused, match="Nothing was sent there"):
+        # A Tableau whose other service is elsewhere has none for us: there may be another way to prove an update.
+        with pytest.raises(NoDataHere if operation in VIZQL else RedirectRefused, match="Nothing was sent there"):
             ask(operation)
         assert stranger.targets == []
     assert server.requests.count(operation) == 1
