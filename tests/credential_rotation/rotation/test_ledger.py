@@ -185,7 +185,7 @@ class TestForgetting:
         assert list(ledger.as_dict()) == ["item-00002/connection-00002"]
 
     def test_of_an_item_that_a_run_wrote_to_only_what_it_wrote_is_known_afterwards(self) -> None:
-        neighbour = {"connection_id": "neighbour"}
+        neighbour: dict[str, Any] = {"connection_id": "neighbour"}
         ledger = ledger_of(done(1), done(1, **neighbour), done(2), done(3), run_id="first")
         ledger.learn(done(1, 3600), SECRETS, LOGIN, "narrowed")
         ledger.learn(done(3, 3600), SECRETS, LOGIN, "narrowed")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -19,20 +20,26 @@ from credential_rotation.rotation.one_connection import (
     Orders,
     Stage,
     failed_by,
+    left_alone,
     next_step,
     why_unfinished,
 )
 from credential_rotation.rotation.outcomes import Outcome, Proof
+from credential_rotation.rotation.proof import Embedded, Proving
 from credential_rotation.rotation.records import ConnectionRecord
+from credential_rotation.rotation.snowflake_words import SnowflakeUnreachable
 from credential_rotation.tableau.errors import SignInRefused, TableauError, Throttled
 from sandbox.snowflake_accounts import SnowflakeUser
 from sandbox.tableau import (
     Connection,
     Content,
     Fault,
+    HtmlPage,
     JobOutcome,
     JobStatus,
     Pass,
+    RawAnswer,
+    Redirect,
     ResetAfter,
     ServerError,
     Site,
@@ -40,6 +47,7 @@ from sandbox.tableau import (
     TableauServer,
     TableauState,
     Throttle,
+    published_link,
     snowflake_connection,
 )
 from sandbox.tableau.answers import Answer
@@ -367,6 +375,255 @@ class TestPutBack:
         assert secret_of(content) == OLD
 
 
+class TestWorthPuttingBack:
+    """The secret before is put back only where that mends something."""
+
+    def test_what_held_the_token_before_the_run_is_not_put_back_to_what_it_did_not_hold(
+        self, way: Way, site: Site, user: SnowflakeUser
+    ) -> None:
+        content = live(site)
+        user.secrets.discard(TOKEN)
+        way.orders = replace(way.orders, sign_in=way.proofs.sign_in)
+        after = way.to_the_end(replace(way.target(), held_current=True))
+        assert_stays(after, content)
+        assert "It is known to have held this token before the run" in str(after.reason)
+        assert way.proofs.sign_in.asked == []
+
+    def test_what_held_the_token_before_the_run_is_updated_where_it_connects(self, way: Way, site: Site) -> None:
+        content = live(site)
+        after = way.to_the_end(replace(way.target(), held_current=True))
+        assert (after.outcome, after.proof, secret_of(content)) == (Outcome.UPDATED, Proof.QUERY, TOKEN)
+
+    def test_nobody_s_secret_is_put_back_under_the_name_of_another_user(
+        self, way: Way, site: Site, user: SnowflakeUser
+    ) -> None:
+        content = site.add_datasource("It", connections=[snowflake_connection("jane", password="jane's own")])
+        user.secrets.discard(TOKEN)
+        way.credential = snowflake_credential(token=TOKEN, previous_password=OLD, tableau_usernames=["jane"])
+        way.orders = replace(way.orders, sign_in=way.proofs.sign_in)
+        after = way.to_the_end()
+        assert_stays(after, content)
+        assert (
+            "it was that of jane, and the one that the Airflow connection 'snowflake_pat' holds is of ETL_USER"
+            in str(after.reason)
+        )
+        assert way.proofs.sign_in.asked == []
+
+    def test_the_secret_of_another_user_is_put_back_with_them_where_it_is_said_to_be_theirs(
+        self, way: Way, site: Site, user: SnowflakeUser
+    ) -> None:
+        content = site.add_datasource("It", connections=[snowflake_connection("Jane", password=OLD)])
+        jane = way.proofs.state.accounts.add_account("acme-prod").add_user("jane", secrets=[OLD])
+        user.secrets.discard(TOKEN)
+        fields: dict[str, Any] = {"previous_username": "jane", "tableau_usernames": ["jane"]}
+        way.credential = snowflake_credential(token=TOKEN, previous_password=OLD, **fields)
+        way.orders = replace(way.orders, sign_in=way.proofs.sign_in)
+        after = way.to_the_end()
+        assert (after.outcome, after.proof) == (Outcome.ROLLED_BACK, Proof.QUERY)
+        assert (content.connections[0].username, secret_of(content)) == ("Jane", OLD)
+        assert way.proofs.sign_in.asked == [Embedded("snowflake_pat", "Jane", OLD)]
+        assert jane.sign_ins == [("airflow", OLD, True), ("tableau", OLD, True)]
+
+    @each_kind
+    def test_a_secret_before_that_snowflake_refuses_is_not_put_back_and_asked_for_once(
+        self, way: Way, site: Site, user: SnowflakeUser, add: Callable[[Site], Content], proof: Proof
+    ) -> None:
+        content = add(site)
+        user.secrets.clear()
+        way.orders = replace(way.orders, sign_in=way.proofs.sign_in)
+        after = way.to_the_end()
+        assert_stays(after, content)
+        assert after.proof is proof
+        assert "The secret before it was not put back, since it is no better: " in str(after.reason)
+        assert str(after.reason).count(REFUSED) == 2
+        assert [(secret, ok) for _, secret, ok in user.sign_ins] == [(TOKEN, False), (OLD, False)]
+
+    def test_a_secret_before_is_put_back_though_snowflake_can_not_be_asked_about_it(
+        self, way: Way, site: Site, user: SnowflakeUser
+    ) -> None:
+        content = live(site)
+        user.secrets.discard(TOKEN)
+        way.orders = replace(way.orders, sign_in=way.proofs.sign_in)
+        way.proofs.sign_in.problems = [SnowflakeUnreachable("no route to Snowflake")]
+        after = way.to_the_end()
+        assert (after.outcome, after.proof, secret_of(content)) == (Outcome.ROLLED_BACK, Proof.QUERY, OLD)
+        assert [each.secret for each in way.proofs.sign_in.asked] == [OLD]
+
+    def test_nobody_asks_about_the_secret_before_of_what_connects(self, way: Way, site: Site) -> None:
+        live(site)
+        way.orders = replace(way.orders, sign_in=way.proofs.sign_in)
+        assert way.to_the_end().outcome is Outcome.UPDATED
+        assert way.proofs.sign_in.asked == []
+
+
+def assert_stays(after: ConnectionRecord, content: Content) -> None:
+    """It has failed, keeps the token, and capital letters say so."""
+    assert (after.outcome, after.retriable, after.undoing, after.proving) == (Outcome.FAILED, False, None, None)
+    assert str(after.reason).startswith(SHOUTED)
+    assert REFUSED in str(after.reason)
+    assert (secret_of(content), writes_to(content)) == (TOKEN, 1)
+
+
+class TestSeveralConnections:
+    """Tableau shows whether an item gets at its data, and not by which of its connections."""
+
+    @pytest.mark.parametrize("published_has_extracts", [True, False])
+    def test_a_link_that_gets_at_its_data_does_not_speak_for_a_dead_token_beside_it(
+        self, way: Way, site: Site, user: SnowflakeUser, server: TableauServer, published_has_extracts: bool
+    ) -> None:
+        published = site.add_datasource("Published", has_extracts=published_has_extracts)
+        content = site.add_workbook("It", connections=[published_link(published), snowflake_connection(password=OLD)])
+        user.secrets.discard(TOKEN)
+        # Somebody has just looked at it, and Tableau hands out what it has.
+        server.faults.script("view_data", RawAnswer(200, "Region\r\nNorth\r\n", "text/csv"), times=9)
+        after = way.to_the_end()
+        assert (after.outcome, after.proof) == (Outcome.ROLLED_BACK, Proof.SNOWFLAKE_LOGIN)
+        assert REFUSED in str(after.reason)
+        assert content.connections[1].password == OLD
+        assert sum(server.requests.count(operation) for operation in ASKED) == 0
+
+    def test_a_dead_secret_of_a_neighbour_does_not_speak_against_a_good_token(
+        self, way: Way, site: Site, server: TableauServer
+    ) -> None:
+        way.proofs.state.accounts.add_account("acme-prod").add_user("OTHER", secrets=["good"])
+        neighbour = snowflake_connection("OTHER", password="dead")
+        content = site.add_datasource("It", connections=[*one(), neighbour], has_extracts=True)
+        after = way.to_the_end()
+        assert (after.outcome, after.proof, secret_of(content)) == (Outcome.UPDATED, Proof.SNOWFLAKE_LOGIN, TOKEN)
+        assert (server.requests.count("refresh"), writes_to(content)) == (0, 1)
+
+    def test_where_airflow_is_not_to_sign_in_such_a_canary_is_not_touched(self, way: Way, site: Site) -> None:
+        content = site.add_workbook("It", connections=[snowflake_connection(password=OLD), published_link()])
+        way.orders = replace(way.orders, prover=way.proofs.prover(check=False))
+        after = way.to_the_end()
+        assert (after.outcome, after.reason, secret_of(content)) == (Outcome.NOT_ATTEMPTED, NOTHING_SHOWS, OLD)
+
+
+ASKED = ("refresh", "list_views", "view_data", "read_metadata", "query_datasource")
+without_vizql = pytest.mark.parametrize(
+    "fault",
+    [TableauCode("404003", "Not in this version."), Redirect(), HtmlPage(404), TableauCode("403157", "Disabled.")],
+    ids=["404003", "redirect", "html 404", "403157"],
+)
+
+
+class TestWithoutVizqlDataService:
+    """An older Tableau Server, or a site where it is off, has no queries; that says nothing of the token."""
+
+    @without_vizql
+    def test_a_good_token_passes_by_a_sign_in_to_snowflake(
+        self, way: Way, site: Site, server: TableauServer, fault: Fault
+    ) -> None:
+        content = live(site)
+        server.faults.script("read_metadata", fault, times=9)
+        after = way.to_the_end()
+        assert (after.outcome, after.proof, after.reason) == (Outcome.UPDATED, Proof.SNOWFLAKE_LOGIN, None)
+        assert (secret_of(content), writes_to(content), server.requests.count("read_metadata")) == (TOKEN, 1, 1)
+
+    @without_vizql
+    def test_a_dead_token_does_not(
+        self, way: Way, site: Site, user: SnowflakeUser, server: TableauServer, fault: Fault
+    ) -> None:
+        content = live(site)
+        user.secrets.discard(TOKEN)
+        server.faults.script("read_metadata", fault, times=9)
+        after = way.to_the_end()
+        assert (after.outcome, after.proof, secret_of(content)) == (Outcome.ROLLED_BACK, Proof.SNOWFLAKE_LOGIN, OLD)
+        assert REFUSED in str(after.reason)
+
+    @without_vizql
+    def test_where_airflow_is_not_to_sign_in_a_canary_that_nothing_can_prove_is_put_back(
+        self, way: Way, site: Site, server: TableauServer, fault: Fault
+    ) -> None:
+        content = live(site)
+        server.faults.script("read_metadata", fault, times=9)
+        way.orders = replace(way.orders, prover=way.proofs.prover(check=False))
+        after = way.to_the_end()
+        assert (after.outcome, after.proof, secret_of(content)) == (Outcome.ROLLED_BACK, Proof.NONE, OLD)
+        assert "nothing can show that it connects" in str(after.reason)
+        assert str(after.reason).endswith("The secret before it was put back.")
+
+    @without_vizql
+    def test_where_airflow_is_not_to_sign_in_others_are_done_without_proof(
+        self, way: Way, site: Site, server: TableauServer, fault: Fault
+    ) -> None:
+        content = live(site)
+        server.faults.script("read_metadata", fault, times=9)
+        way.orders = Orders(prover=way.proofs.prover(check=False))
+        after = way.to_the_end()
+        assert (after.outcome, after.proof, secret_of(content)) == (Outcome.UPDATED, Proof.NONE, TOKEN)
+
+    def test_what_answers_401_there_is_taken_for_the_database_though_it_says_nothing(
+        self, way: Way, site: Site, server: TableauServer
+    ) -> None:
+        content = live(site)
+        server.faults.script("read_metadata", HtmlPage(401), times=9)
+        after = way.to_the_end()
+        assert (after.outcome, after.proof, secret_of(content)) == (Outcome.FAILED, Proof.QUERY, OLD)
+        assert server.requests.count("read_metadata") == 2
+        assert server.requests.count("sign_in") == 1
+
+
+@dataclass(frozen=True)
+class _InOtherWords(Fault):
+    """What Tableau answers when the database refuses is in words that nobody knows."""
+
+    word = "in_other_words"
+    status: int = 500
+
+    def play(self, exchange: Exchange) -> Answer:
+        answer = exchange.answer()
+        return (
+            RawAnswer(self.status, "Etwas ging schief.", "text/plain").play(exchange) if answer.status > 299 else answer
+        )
+
+
+def workbook_of_three_views(site: Site) -> Content:
+    return site.add_workbook("It", connections=one(), views=("1", "2", "3"))
+
+
+Refusing = tuple[Callable[[Site], Content], str, Fault]
+REFUSING: list[Refusing] = [
+    (extract, "get_job", Pass()),
+    *((live, "query_datasource", _InOtherWords(status)) for status in (400, 401, 403, 500, 503)),
+    *((workbook_of_three_views, "view_data", _InOtherWords(status)) for status in (400, 403, 500, 503)),
+    (live, "query_datasource", ResetAfter()),
+    (workbook_of_three_views, "view_data", ResetAfter()),
+]
+
+
+class TestLock:
+    """Five sign-ins in a row that Snowflake refuses lock a user."""
+
+    @pytest.mark.parametrize("check", [True, False])
+    @pytest.mark.parametrize("refusing", REFUSING, ids=lambda case: f"{case[1]} {case[2]}")
+    def test_a_canary_whose_secrets_are_both_dead_is_refused_four_times_at_most(
+        self, way: Way, site: Site, user: SnowflakeUser, refusing: Refusing, check: bool
+    ) -> None:
+        add, operation, fault = refusing
+        content = add(site)
+        way.proofs.state.faults.script(operation, fault, times=50)
+        self.assert_few_refusals(way, content, user, check=check)
+
+    @pytest.mark.parametrize("check", [True, False])
+    def test_so_it_is_where_tableau_forbids_what_the_database_refuses(
+        self, way: Way, site: Site, user: SnowflakeUser, check: bool
+    ) -> None:
+        way.proofs.state.view_failure = (403, "403004")
+        self.assert_few_refusals(way, workbook_of_three_views(site), user, check=check)
+
+    @staticmethod
+    def assert_few_refusals(way: Way, content: Content, user: SnowflakeUser, *, check: bool) -> None:
+        user.secrets.clear()
+        sign_in = way.proofs.sign_in if check else None
+        way.orders = replace(way.orders, prover=way.proofs.prover(check=check), is_last_try=True, sign_in=sign_in)
+        after = way.to_the_end()
+        assert not after.is_well
+        assert 2 <= len(user.sign_ins) <= 4
+        assert not any(ok for _, _, ok in user.sign_ins)
+        assert (secret_of(content) == TOKEN) is (DID_NOT_CONNECT in str(after.reason))
+
+
 class TestOnlyCanariesAreWatched:
     """The others are many: they stay as they are, and the report names them."""
 
@@ -477,7 +734,7 @@ class _PublishedAgainJustBefore(Fault):
 class TestGone:
     """People delete and publish meanwhile."""
 
-    @pytest.mark.parametrize("add", [extract, live_workbook])
+    @pytest.mark.parametrize("add", [extract, live, live_workbook])
     def test_what_is_deleted_before_its_proof_is_gone(
         self, way: Way, site: Site, server: TableauServer, add: Callable[[Site], Content]
     ) -> None:
@@ -627,3 +884,63 @@ class TestUnfinished:
         after = way.to_the_end(record)
         assert after.outcome is Outcome.FAILED
         assert str(after.reason).startswith(f"DEFAULT › IT {MAY_HOLD}: It is not known whether the update was saved.")
+
+    def test_a_put_back_that_fails_of_what_was_perhaps_not_saved_does_not_say_that_it_holds_the_token(
+        self, way: Way, site: Site, server: TableauServer
+    ) -> None:
+        live(site)
+        server.faults.script(UPDATE, ServerError(500), times=99)
+        way.orders = replace(way.orders, is_last_try=True)
+        after = way.to_the_end()
+        assert (after.outcome, after.undoing) == (Outcome.FAILED, None)
+        assert str(after.reason).startswith(f"DEFAULT › IT {MAY_HOLD}: It is not known whether the update was saved.")
+        assert DID_NOT_CONNECT not in str(after.reason)
+
+
+NO_CREDENTIAL = "Airflow connection 'snowflake_pat': the token was changed."
+UNDER_WAY = Proving(saved_at="2026-05-02T08:00:00Z", since=0.0)
+NOW_HOLDS = f"SALES › ORDERS 1 {DID_NOT_CONNECT}: it was refused"
+
+
+class TestLeftAlone:
+    """The credential can't be used any more: nothing goes on, and what was begun is told."""
+
+    @pytest.mark.parametrize(
+        ("fields", "said"),
+        [
+            ({"proving": UNDER_WAY}, ["its update is saved, but the run ended before it was shown"]),
+            ({"undoing": "it was refused"}, [NOW_HOLDS, "The secret before it could not be put back: "]),
+            (
+                {"undoing": "it was refused", "proving": UNDER_WAY},
+                [NOW_HOLDS, "The secret before it could not be put back: "],
+            ),
+            (
+                {"undoing": "It is not known whether the update was saved. 500"},
+                [f"SALES › ORDERS 1 {MAY_HOLD}: ", "500", "could not be put back"],
+            ),
+            (
+                {"outcome": Outcome.FAILED, "reason": "it could not be read back.", "retriable": True},
+                ["it could not be read"],
+            ),
+            ({"outcome": Outcome.NOT_ATTEMPTED, "reason": "held up.", "retriable": True}, ["held up."]),
+        ],
+    )
+    def test_what_was_touched_has_failed_with_what_it_was_at(self, fields: dict[str, Any], said: list[str]) -> None:
+        left = left_alone(target(1, touched=True, attempts=1, **fields), NO_CREDENTIAL)
+        assert (left.outcome, left.retriable, left.touched, left.attempts) == (Outcome.FAILED, False, True, 1)
+        assert [words for words in (*said, NO_CREDENTIAL) if words not in str(left.reason)] == []
+        assert str(left.reason).startswith(said[0])
+
+    @pytest.mark.parametrize("fields", [{}, {"outcome": Outcome.FAILED, "reason": "403", "attempts": 1}])
+    def test_what_was_not_touched_is_not_attempted(self, fields: dict[str, Any]) -> None:
+        left = left_alone(target(1, **fields), NO_CREDENTIAL)
+        assert (left.outcome, left.reason, left.retriable) == (Outcome.NOT_ATTEMPTED, NO_CREDENTIAL, False)
+
+    def test_what_was_to_be_put_back_is_put_back_once_the_credential_can_be_used_again(
+        self, way: Way, site: Site, user: SnowflakeUser
+    ) -> None:
+        content = live(site)
+        user.secrets.discard(TOKEN)
+        left = left_alone(way.to_undoing(), NO_CREDENTIAL)
+        assert (left.outcome, left.can_go_on) == (Outcome.FAILED, True)
+        assert (way.to_the_end(left).outcome, secret_of(content)) == (Outcome.ROLLED_BACK, OLD)

@@ -109,6 +109,14 @@ KINDS: list[tuple[Callable[[Site], Content], Proof]] = [
 each_kind = pytest.mark.parametrize(("add", "proof"), KINDS, ids=[add.__name__ for add, _ in KINDS])
 
 
+Asking = tuple[Callable[[Site], Content], str]
+NOT_THERE: list[Fault] = [
+    TableauCode("404003", "Not in this version."),
+    Redirect("https://elsewhere.example/login"),
+    Redirect("http://localhost:1/", status=307),
+]
+
+
 class TestEachKind:
     """The surest way that the content has."""
 
@@ -551,19 +559,11 @@ class TestNextWay:
         assert "its refresh" not in step.reason
 
     @pytest.mark.parametrize("check", [True, False])
-    @pytest.mark.parametrize(
-        "fault",
-        [
-            TableauCode("404003", "Not in this version."),
-            Redirect("https://elsewhere.example/login"),
-            Redirect("/vizportal/api", status=301),
-        ],
-        ids=["404003", "redirect elsewhere", "redirect here"],
-    )
-    @pytest.mark.parametrize("operation", VIZQL)
+    @pytest.mark.parametrize("missing", [(operation, fault) for operation in VIZQL for fault in NOT_THERE], ids=str)
     def test_a_server_without_vizql_data_service_says_nothing_of_the_token(
-        self, proofs: Proofs, site: Site, server: TableauServer, operation: str, fault: Fault, check: bool
+        self, proofs: Proofs, site: Site, server: TableauServer, missing: tuple[str, Fault], check: bool
     ) -> None:
+        operation, fault = missing
         live(site)
         server.faults.script(operation, fault)
         step = proofs.of(check=check)
@@ -576,8 +576,9 @@ class TestNextWay:
             assert step.proof is Proof.NONE
             assert "nothing can show that it connects" in step.reason
 
+    @pytest.mark.parametrize("fault", NOT_THERE, ids=str)
     @pytest.mark.parametrize(
-        ("add", "operation"),
+        "asking",
         [
             (extract, "refresh"),
             (extract, "get_job"),
@@ -585,19 +586,12 @@ class TestNextWay:
             (live_workbook, "list_views"),
             (live_workbook, "view_data"),
         ],
-    )
-    @pytest.mark.parametrize(
-        "fault", [TableauCode("404003", "Not in this version."), Redirect()], ids=["404003", "redirect"]
+        ids=lambda asking: asking[1],
     )
     def test_whatever_this_tableau_does_not_have_is_left_to_snowflake(
-        self,
-        proofs: Proofs,
-        site: Site,
-        server: TableauServer,
-        add: Callable[[Site], Content],
-        operation: str,
-        fault: Fault,
+        self, proofs: Proofs, site: Site, server: TableauServer, asking: Asking, fault: Fault
     ) -> None:
+        add, operation = asking
         add(site)
         server.faults.script(operation, fault)
         assert proofs.of() == Proved(Proof.SNOWFLAKE_LOGIN)
@@ -605,7 +599,7 @@ class TestNextWay:
         assert server.requests.count(operation) == 1
 
     @pytest.mark.parametrize(
-        ("add", "method"),
+        "asking",
         [
             (extract, "refresh"),
             (extract, "job"),
@@ -613,21 +607,16 @@ class TestNextWay:
             (live, "query_one_row"),
             (live_workbook, "view_data"),
         ],
+        ids=lambda asking: asking[1],
     )
     @pytest.mark.parametrize("kind", [SignInRefused, SessionEnded, SessionKeepsEnding, NotTrusted, UnusableSetting])
     def test_what_any_further_request_would_meet_as_well_is_nobody_s_to_go_on_from(
-        self,
-        proofs: Proofs,
-        site: Site,
-        monkeypatch: pytest.MonkeyPatch,
-        add: Callable[[Site], Content],
-        method: str,
-        kind: type[TableauError],
+        self, proofs: Proofs, site: Site, monkeypatch: pytest.MonkeyPatch, asking: Asking, kind: type[TableauError]
     ) -> None:
+        add, method = asking
+        content = add(site)
         if method == "unfinished_refreshes":
-            proofs.state.queue_job(add(site), queue_seconds=45)
-        else:
-            add(site)
+            proofs.state.queue_job(content, queue_seconds=45)
         target, error = proofs.saved(), kind("Tableau lets nobody in")
 
         def fail(*_: Any) -> None:
@@ -752,7 +741,6 @@ class TestView:
         assert [request.query for request in server.requests.all("view_data")] == [{"maxAge": "1"}]
 
 
-Asking = tuple[Callable[[Site], Content], str]
 ASKED_FOR_DATA = pytest.mark.parametrize(
     "asking", [(live, "query_datasource"), (live_workbook, "view_data")], ids=["query", "view"]
 )
@@ -870,28 +858,19 @@ class TestUnwell:
         assert step.proof is Proof.NONE
 
     @pytest.mark.parametrize(
-        ("add", "operation", "proof"),
-        [
-            (extract, "refresh", Proof.NONE),
-            (extract, "get_job", Proof.REFRESH_JOB),
-            (live, "query_datasource", Proof.NONE),
-            (live_workbook, "view_data", Proof.NONE),
-        ],
+        "asking",
+        [(extract, "refresh"), (extract, "get_job"), (live, "query_datasource"), (live_workbook, "view_data")],
+        ids=lambda asking: asking[1],
     )
     def test_no_wait_exceeds_what_is_left_of_the_time_whatever_tableau_asks_for(
-        self,
-        proofs: Proofs,
-        site: Site,
-        server: TableauServer,
-        add: Callable[[Site], Content],
-        operation: str,
-        proof: Proof,
+        self, proofs: Proofs, site: Site, server: TableauServer, asking: Asking
     ) -> None:
+        add, operation = asking
         add(site)
         server.faults.script(operation, Throttle("86400"), times=9)
         step = proofs.to_the_end(proofs.saved(), proofs.prover(time_limit=100))
         assert isinstance(step, NotProved)
-        assert step.proof is proof
+        assert step.proof is (Proof.REFRESH_JOB if operation == "get_job" else Proof.NONE)
         assert 95 <= sum(proofs.waits) <= 100
         assert server.requests.count(operation) == 1
 
