@@ -9,7 +9,7 @@ connection (in batches where there are many). What holds the current token alrea
 | `check_params` | refuses wrong params and Airflow connections | no |
 | `discover` | reads every connection of a site | no |
 | `filter_connections` | decides which are targets, and why the others are none | no |
-| `validate_one` | signs in to Snowflake, updates one connection of each user, and proves it; waits without a worker | one each |
+| `validate_one` | updates one connection of each Snowflake user, and proves it | one each |
 | `approve` | asks a person, with `require_approval` | no |
 | `plan_updates` | deals the rest out | no |
 | `update_connections` | updates the rest of each user that passed | yes |
