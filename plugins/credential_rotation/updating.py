@@ -66,7 +66,7 @@ def update_targets(
     for target in left:
         if reason := unusable.get(str(target.snowflake_conn_id)):
             journal.note(left_alone(target, reason))
-    left = [target for target in left if str(target.snowflake_conn_id) in credentials]
+    left = [_under_way(target) for target in left if str(target.snowflake_conn_id) in credentials]
     check = SnowflakeCheck()
     if canary and task.settings.snowflake_check:
         _check_in_snowflake(task, check, journal, left, credentials)
@@ -159,6 +159,11 @@ def _credentials_of(
         else:
             usable[conn_id] = found
     return usable, unusable
+
+
+def _under_way(target: ConnectionRecord) -> ConnectionRecord:
+    """A target that is gone on with: where its proof was given up since the token was changed, that is over."""
+    return replace(target, outcome=None, reason=None) if target.proving else target
 
 
 def _conclude(task: ThisTask, journal: Journal, result: BatchResult, unusable: str) -> dict[str, Any]:

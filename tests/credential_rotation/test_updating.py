@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from credential_rotation.failure_marks import FailureMarks
-from credential_rotation.fingerprint import Fingerprints
-from credential_rotation.hooks.tableau import TableauHook
-from credential_rotation.journal import read_journals
-from credential_rotation.ledgers import Ledgers
-from credential_rotation.plan_files import Plan, write_plan
+from credential_rotation.journal import Journal, read_journals
 from credential_rotation.retry_policy import ConnectionsFailed
 from credential_rotation.rotation.outcomes import Outcome
+from credential_rotation.rotation.proof import Proving
 from credential_rotation.rotation.records import ConnectionRecord
-from credential_rotation.run_folder import RunFolder
-from credential_rotation.settings import Settings
-from credential_rotation.tableau.content import ContentType
-from credential_rotation.task_context import credential
 from credential_rotation.updating import update_targets
-from sandbox import stage
-from sandbox.airflow_settings import connection_environment
 from sandbox.tableau import TableauServer
-from tests.builders import rotation_params
-from tests.credential_rotation.hooks.session_stores import MemoryStore
+from tests.credential_rotation.mapped_tasks import hold_in_airflow, targets_on, task_of
 from tests.dags.small_tableau import BI, ETL, small_tableau
 
 
@@ -41,24 +29,7 @@ def tableau() -> Iterator[TableauServer]:
 
 @pytest.fixture
 def targets(tableau: TableauServer) -> list[ConnectionRecord]:
-    site = tableau.state.site
-    return [
-        ConnectionRecord(
-            tableau_conn_id="tableau_default",
-            site=site.content_url,
-            content_type=ContentType(target.content_type),
-            content_id=target.content_id,
-            content_name=target.content_name,
-            project="",
-            owner="",
-            connection_id=target.connection_id,
-            server_address=site.connection(target.connection_id).server_address,
-            server_port="",
-            username="",
-            snowflake_conn_id=f"snowflake_{target.credential}",
-        )
-        for target in site.expected_targets()
-    ]
+    return targets_on(tableau.state.site)
 
 
 @pytest.fixture
@@ -66,36 +37,9 @@ def task(
     tableau: TableauServer, targets: list[ConnectionRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Any:
     """A task of a run that has planned these targets; afterwards the token of BI was changed in Airflow."""
-    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
-    connections = stage.airflow_connections(tableau.port, tableau.state.site)
-    for name, value in connection_environment(connections).items():
-        monkeypatch.setenv(name, value)
-    folder = RunFolder("a_dag", "a_run", f"file://{tmp_path}")
-    fingerprints = Fingerprints(b"a key")
-    planned = [credential(conn_id) for conn_id in ("snowflake_etl", "snowflake_bi")]
-    write_plan(folder, Plan("plan", 6, (), (), tuple(targets)), planned, fingerprints)
-    changed = stage.snowflake_connection(replace(BI, new_secret="pasted-by-mistake"))
-    for name, value in connection_environment({"snowflake_bi": changed}).items():
-        monkeypatch.setenv(name, value)
-    store = MemoryStore()
-
-    @contextmanager
-    def hook(conn_id: str, **_: object) -> Iterator[TableauHook]:
-        yield TableauHook(conn_id, session_store=store)
-
-    return SimpleNamespace(
-        folder=folder,
-        run_id="a_run",
-        generation="now",
-        ledgers=Ledgers(f"file://{tmp_path}", "a_dag"),
-        name="a_task",
-        settings=Settings.from_environment(stage.ENVIRONMENT),
-        params=rotation_params(canary_proof="saved"),
-        is_last_try=False,
-        tableau=hook,
-        credential=credential,
-        fingerprints=fingerprints,
-    )
+    task = task_of(tableau, targets, [ETL, BI], tmp_path, monkeypatch, canary_proof="saved")
+    hold_in_airflow(monkeypatch, replace(BI, new_secret="pasted-by-mistake"))
+    return task
 
 
 def test_of_a_token_that_was_changed_nothing_is_written_and_the_other_credential_goes_on(
@@ -116,3 +60,53 @@ def test_a_canary_whose_token_was_changed_fails_and_is_not_skipped(task: Any, ta
     canary = next(target for target in targets if target.snowflake_conn_id == "snowflake_bi")
     with pytest.raises(ConnectionsFailed, match="the token was changed"):
         update_targets(task, "plan", "canary", [canary], in_flight=1, marks=None)
+
+
+_STUCK = (
+    "{title} NOW HOLDS A TOKEN THAT DID NOT CONNECT: its refresh failed. The secret before it could not be put back: "
+    "{unusable}"
+)
+
+
+@pytest.mark.parametrize("canary", [True, False])
+@pytest.mark.parametrize(
+    ("was", "says"),
+    [
+        (
+            {"proving": Proving("2026-11-24T04:00:00Z", since=1.5)},
+            "its update is saved, but the run ended before it was shown that it connects; run again. {unusable}",
+        ),
+        (
+            {"undoing": "its refresh failed."},
+            _STUCK,
+        ),
+        (
+            {"undoing": "its refresh failed.", "proving": Proving("2026-11-24T04:00:00Z", since=1.5)},
+            _STUCK,
+        ),
+        (
+            {"outcome": Outcome.FAILED, "reason": "HTTP 503.", "retriable": True},
+            "HTTP 503. {unusable}",
+        ),
+    ],
+    ids=["proof not there", "being put back", "put back, and not seen to connect", "failed"],
+)
+def test_what_was_written_with_a_token_that_was_changed_fails_and_says_what_it_was_at(
+    task: Any,
+    targets: list[ConnectionRecord],
+    tableau: TableauServer,
+    was: dict[str, Any],
+    says: str,
+    *,
+    canary: bool,
+) -> None:
+    target = next(target for target in targets if target.snowflake_conn_id == "snowflake_bi")
+    journal = Journal(task.folder, "plan", "batch", [target], generation=task.generation)
+    journal.note(replace(target, canary=canary, touched=True, attempts=1, **was))
+    marks = None if canary else FailureMarks(task.folder, "plan", task.generation)
+    with pytest.raises(ConnectionsFailed, match="the token was changed") as raised:
+        update_targets(task, "plan", "batch", [target], in_flight=1, marks=marks, budget=0)
+    [record] = read_journals(task.folder, "plan")[1]
+    assert (record.outcome, record.retriable, record.touched) == (Outcome.FAILED, False, True)
+    assert record.reason == says.format(title=target.title.upper(), unusable=raised.value)
+    assert tableau.requests.count("update_connection") == 0
