@@ -28,9 +28,7 @@ _SHOWN_BY = {
 }
 
 
-def choose_canaries(
-    targets: Sequence[ConnectionRecord], validate_on: str | None
-) -> dict[str, list[ConnectionRecord]]:
+def choose_canaries(targets: Sequence[ConnectionRecord], validate_on: str | None) -> dict[str, list[ConnectionRecord]]:
     """For each credential that has targets, the one to validate on, and who takes its place if it is deleted meanwhile.
 
     It is the one that can be proved best, and would hurt least if it failed: few workbooks depend on it, it is small.
