@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,12 @@ from airflow.sdk.exceptions import TaskAwaitingInput
 
 from credential_rotation import approval, rotate_tasks
 from credential_rotation.approval import ApproveUpdates
+from credential_rotation.fingerprint import Fingerprints
+from credential_rotation.journal import Journal
+from credential_rotation.plan_files import Plan, read_batch, write_plan
+from credential_rotation.rotation.outcomes import Outcome, Proof
 from credential_rotation.run_folder import RunFolder
+from tests.builders import rotation_params, target, targets
 
 
 class _ThisTaskInstance:
@@ -86,3 +92,50 @@ def test_the_report_says_who_rejected_and_when(
         }
     )
     assert rotate_tasks._rejection(task) == told
+
+
+class TestQuestion:
+    """What the person is shown, and what follows when it is approved: both go by the plan and by what is done."""
+
+    @pytest.fixture
+    def task(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+        folder = RunFolder("a_dag", "a_run", f"file://{tmp_path}")
+        write_plan(folder, Plan("plan", 5, (), (), tuple(targets(5))), [], Fingerprints(b"a key"))
+        task = SimpleNamespace(folder=folder, params=rotation_params(require_approval=True))
+        monkeypatch.setattr(rotate_tasks, "ThisTask", lambda: task)
+        return task
+
+    @pytest.fixture
+    def known(self, task: Any) -> None:
+        """A canary that passed; and of an earlier try of the run, before a person cleared it, what was done then."""
+        canary = replace(target(1), canary=True, outcome=Outcome.UPDATED, proof=Proof.QUERY, attempts=1)
+        earlier = [
+            replace(target(2), outcome=Outcome.UPDATED, proof=Proof.SAVED, attempts=1),
+            replace(target(3), outcome=Outcome.FAILED, reason="HTTP 400", attempts=2),
+        ]
+        for name, records in (("canary-1", [canary]), ("batch", earlier)):
+            journal = Journal(task.folder, "plan", name, records)
+            for record in records:
+                journal.note(record)
+            journal.finish()
+
+    def test_only_canaries_are_shown_as_validated_and_what_is_done_does_not_follow(self, known: None) -> None:
+        lines = str(rotate_tasks.question_for_approval()).splitlines()
+        assert lines[0] == "**3 connections would be updated next.**"
+        assert [line for line in lines if "Orders 1" in line]
+        assert not [line for line in lines if "Orders 2" in line or "Orders 3" in line or "HTTP 400" in line]
+
+    def test_what_follows_is_what_is_dealt_out(self, task: Any, known: None) -> None:
+        batches = rotate_tasks.plan_updates()
+        dealt_out = [
+            record for batch in batches for record in read_batch(task.folder, batch["plan_id"], batch["batch"])
+        ]
+        assert [(record.content_name, record.outcome, record.attempts) for record in dealt_out] == [
+            ("Orders 3", Outcome.FAILED, 2),
+            ("Orders 4", None, 0),
+            ("Orders 5", None, 0),
+        ]
+
+    def test_nobody_is_asked_who_is_not_to_be(self, task: Any, known: None) -> None:
+        task.params = rotation_params()
+        assert rotate_tasks.question_for_approval() is None

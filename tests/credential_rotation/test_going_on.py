@@ -20,9 +20,10 @@ from credential_rotation.rotation.outcomes import Outcome, Proof
 from credential_rotation.rotation.proof import Embedded
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.snowflake_words import SnowflakeRefused, SnowflakeUnreachable
+from credential_rotation.tableau.errors import RedirectRefused
 from credential_rotation.updating import update_targets
 from sandbox.tableau import Connection as SandboxConnection
-from sandbox.tableau import Content, JobOutcome, ServerError, TableauServer, TableauState
+from sandbox.tableau import Content, JobOutcome, Redirect, ServerError, TableauServer, TableauState
 from tests.credential_rotation.mapped_tasks import PLAN, hold_in_airflow, targets_on, task_of
 from tests.dags.small_tableau import ACCOUNT, BI, ETL, embedding
 
@@ -218,6 +219,19 @@ def test_after_a_kill_what_failed_for_good_is_left_alone_and_taken_up_when_the_r
     assert tries() is AirflowRescheduleException
     assert tries.writes() == {"Refused": 2, "Waiting": 1}
     waiting.job_outcome = None
+    assert tries() == {"updated": 2}
+
+
+def test_a_task_that_ended_by_what_concerns_all_is_taken_up_as_a_whole_when_it_is_cleared(
+    begin: Begin, state: TableauState, tableau: TableauServer, refused: Content
+) -> None:
+    second = state.site.add_datasource("Second", connections=[embedding(BI)])
+    moved = Redirect("https://tableau-has-moved.example/", 308)
+    tableau.faults.script("update_connection", moved, {"content_id": second.id})
+    tries = begin()
+    assert tries() is RedirectRefused
+    assert tries.outcomes() == {"Refused": Outcome.FAILED, "Second": Outcome.FAILED}
+    accept_token_of_today(state)
     assert tries() == {"updated": 2}
 
 

@@ -243,6 +243,37 @@ def test_by_whichever_airflow_connection_a_site_was_reached_it_is_the_same_ledge
     assert ledgers.read(SITE).is_current(renamed, TODAY, "ETL_USER")
 
 
+def neighbours(count: int) -> list[ConnectionRecord]:
+    """Connections of one item."""
+    return [replace(TARGETS[0], connection_id=f"connection-{number}") for number in range(count)]
+
+
+def test_what_a_narrowed_run_did_not_write_in_an_item_that_it_wrote_to_is_not_known_any_more(
+    ledgers: Ledgers, runs: Runs
+) -> None:
+    one, other, third = neighbours(3)
+    elsewhere = TARGETS[1]
+    everything = [one, other, third, elsewhere]
+    runs.run("run 1", [updated(each) for each in everything], everything)
+    ledgers.learn_from("run 1")
+    excluded = replace(other, snowflake_conn_id=None, outcome=Outcome.EXCLUDED, reason=Exclusion.FILTERED_OUT)
+    runs.run("run 2", [updated(one, 5)], [one, excluded])
+    ledgers.learn_from("run 2")
+    assert known(ledgers.read(SITE)) == {key(one): "today", key(elsewhere): "today"}
+    assert ledgers.read(SITE).latest_run([TODAY]) == "run 2"
+
+
+def test_of_an_item_that_a_run_wrote_to_in_vain_nothing_is_taken_for_current(ledgers: Ledgers, runs: Runs) -> None:
+    one, other = neighbours(2)
+    runs.run("run 1", [updated(one), updated(other)], [one, other])
+    ledgers.learn_from("run 1")
+    assert current(ledgers, [one, other]) == [True, True]
+    runs.run("run 2", [failed(one)], [one])
+    ledgers.learn_from("run 2")
+    changed = [replace(each, updated_at="2026-11-24T05:00:00Z") for each in (one, other)]
+    assert current(ledgers, changed) == [False, False]
+
+
 # Runs that were killed before their report
 
 
@@ -404,6 +435,53 @@ def test_what_a_run_updated_before_a_person_cleared_its_tasks_counts_as_well(led
     assert found.keys() == {each.key for each in TARGETS[:3]}
     # As it was before the run, not as the run itself had left it.
     assert found[TARGETS[0].key].username == "OLD_USER"
+
+
+@pytest.mark.parametrize(
+    ("record", "counts"),
+    [
+        (updated(TARGETS[0]), True),
+        (failed(TARGETS[0]), True),
+        (failed(TARGETS[0], retriable=True), True),
+        (failed(TARGETS[0], touched=False), False),
+        (replace(TARGETS[0], touched=True, attempts=1, outcome=Outcome.NOT_ATTEMPTED), True),
+        (replace(TARGETS[0], touched=True, attempts=1, outcome=Outcome.GONE), True),
+        (replace(TARGETS[0], touched=True, attempts=1, proving=Proving("2026-11-24T05:00:00Z", since=0)), True),
+        (replace(TARGETS[0], touched=True, attempts=1, undoing="it did not connect"), True),
+        (updated(TARGETS[0], outcome=Outcome.ROLLED_BACK, reason="it did not connect"), False),
+        (replace(TARGETS[0], outcome=Outcome.NOT_ATTEMPTED, reason="held up"), False),
+    ],
+    ids=[
+        "updated", "failed", "to be tried again", "refused", "given up", "gone", "proof not there", "being put back",
+        "put back", "held up",
+    ],
+)  # fmt: skip
+def test_a_run_updated_whatever_it_touched_and_did_not_put_back(
+    ledgers: Ledgers, runs: Runs, record: ConnectionRecord, *, counts: bool
+) -> None:
+    runs.run("run 1", [record], TARGETS[:1])
+    assert ledgers.updated_by("run 1") == ({record.key: record} if counts else {})
+
+
+def test_what_a_killed_run_had_started_on_without_a_word_may_have_been_updated(ledgers: Ledgers, runs: Runs) -> None:
+    plan_id = runs.plan("run 1", TARGETS)
+    runs.update("run 1", plan_id, TARGETS[:3], [updated(TARGETS[0]), failed(TARGETS[1], touched=False)])
+    assert ledgers.updated_by("run 1") == {TARGETS[0].key: updated(TARGETS[0]), TARGETS[2].key: TARGETS[2]}
+
+
+def test_which_token_a_run_embedded_is_known_by_its_credential(ledgers: Ledgers, runs: Runs) -> None:
+    runs.run("run 1", [updated(TARGETS[0])])
+    runs.run("run 2", [updated(TARGETS[0], outcome=Outcome.ROLLED_BACK)], credential=CREDENTIAL.reversed())
+    assert ledgers.embedded_by("run 1") == {"snowflake_pat": TODAY}
+    assert ledgers.embedded_by("run 2") == {"snowflake_pat": YESTERDAY}
+    assert ledgers.embedded_by("no such run") == {}
+
+
+@pytest.mark.parametrize("spoilt", ["[]", '{"snowflake_pat": {"login": "ETL_USER"}}', '{"snowflake_pat": 7}'])
+def test_of_a_run_whose_files_nobody_understands_no_token_is_known(ledgers: Ledgers, runs: Runs, spoilt: str) -> None:
+    plan_id = runs.plan("run 1", TARGETS)
+    runs.folder("run 1").write_text(f"work/{plan_id}/credentials.json", spoilt)
+    assert ledgers.embedded_by("run 1") == {}
 
 
 def test_of_a_run_whose_files_nobody_understands_it_is_not_known_what_it_updated(ledgers: Ledgers, runs: Runs) -> None:

@@ -23,6 +23,7 @@ from credential_rotation.plan_files import (
 from credential_rotation.rotation.credentials import SnowflakeCredential, UnusableCredential
 from credential_rotation.rotation.ledger import Secrets
 from credential_rotation.rotation.outcomes import Exclusion, Outcome
+from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.run_folder import FilesNotShared, RunFolder
 from tests.builders import target, targets
 from tests.leaks import Scanner, traces_of
@@ -57,6 +58,46 @@ def test_what_is_left_to_do_are_the_targets_without_an_outcome(folder: RunFolder
     write_plan(folder, replace(PLAN, records=(*targets(2), current, excluded)), [CREDENTIAL], FINGERPRINTS)
     assert read_plan(folder).targets == [*targets(2), current]
     assert read_plan(folder).to_update == targets(2)
+
+
+def test_what_follows_the_canaries_is_what_their_credential_has_left(folder: RunFolder) -> None:
+    """Whatever is done is not done again, and whatever a task knows of the others is carried on."""
+    canary = replace(target(1), canary=True, outcome=Outcome.UPDATED)
+    done, failed = replace(target(2), outcome=Outcome.UPDATED), replace(target(3), outcome=Outcome.FAILED, attempts=2)
+    under_way = replace(target(4), touched=True, undoing="it failed")
+    gone = replace(target(5), outcome=Outcome.GONE)
+    other = target(7, snowflake_conn_id="snowflake_bi")
+    excluded = replace(target(8), snowflake_conn_id=None, outcome=Outcome.EXCLUDED, reason=Exclusion.OAUTH)
+    current = replace(target(9), outcome=Outcome.UNCHANGED)
+    plan = replace(PLAN, records=(*targets(6), other, excluded, current))
+    write_plan(folder, plan, [CREDENTIAL], FINGERPRINTS)
+    records = [canary, done, failed, under_way, gone]
+    assert read_plan(folder).left(records) == [failed, under_way, target(6)]
+
+
+@pytest.mark.parametrize(
+    "canary",
+    [
+        replace(target(1), outcome=Outcome.FAILED),
+        replace(target(1), outcome=Outcome.GONE),
+        replace(target(1), outcome=Outcome.NOT_ATTEMPTED),
+        replace(target(1), outcome=Outcome.ROLLED_BACK, reason="it did not connect"),
+        target(1),
+    ],
+    ids=["failed", "gone", "not attempted", "put back", "no outcome yet"],
+)
+def test_nothing_follows_a_canary_that_shows_nothing(canary: ConnectionRecord) -> None:
+    plan = replace(PLAN, records=tuple(targets(3)))
+    updated = replace(target(2), outcome=Outcome.UPDATED)
+    assert plan.left([replace(canary, canary=True), updated]) == []
+    assert plan.left([updated]) == []  # and nothing is validated by what is no canary
+
+
+def test_another_canary_that_took_the_place_of_a_deleted_one_validates_for_it() -> None:
+    plan = replace(PLAN, records=tuple(targets(3)))
+    gone = replace(target(1), canary=True, outcome=Outcome.GONE)
+    passed = replace(target(2), canary=True, outcome=Outcome.UPDATED)
+    assert plan.left([gone, passed]) == [target(3)]
 
 
 def test_the_fingerprints_of_both_secrets_are_kept_with_the_user(folder: RunFolder) -> None:

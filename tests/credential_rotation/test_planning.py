@@ -1,7 +1,8 @@
-"""Which run is rolled back when nobody says which."""
+"""Which run is rolled back when nobody says which; and what is known to hold the token already."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,9 +11,10 @@ import pytest
 
 from credential_rotation.fingerprint import Fingerprints
 from credential_rotation.ledgers import Ledgers
-from credential_rotation.planning import _what_to_roll_back
+from credential_rotation.planning import _what_to_roll_back, _with_what_is_current
 from credential_rotation.rotation.inventory import Inventory
 from credential_rotation.rotation.ledger import Ledger
+from credential_rotation.rotation.outcomes import Exclusion, Outcome
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.selection import SelectionError, SiteInventory
 from tests.builders import rotation_params, snowflake_credential, target
@@ -76,3 +78,78 @@ def test_one_that_a_person_names_and_that_embedded_another_token_is_an_error(upd
 def test_one_that_a_person_names_is_the_one(updates: Updates) -> None:
     updates.know(SITES[0], "run 1", "2026-11-24T04:00:00+00:00")
     assert note(updates, roll_back_run="run 0") == "This run rolls back run 'run 0'."
+
+
+# What is known to hold the token already
+
+CREDENTIAL = snowflake_credential(token="today")
+SAVED, LATER = "2026-11-24T04:00:00+00:00", "2026-11-24T05:00:00+00:00"
+# An item with two connections, and one with a single one.
+ONE, OTHER = (target(1, connection_id=luid, embed_password=True, updated_at=SAVED) for luid in ("one", "other"))
+ALONE = target(2, embed_password=True, updated_at=SAVED)
+ALL = [ONE, OTHER, ALONE]
+
+
+@pytest.fixture
+def ledgers(tmp_path: Path) -> Ledgers:
+    return Ledgers(f"file://{tmp_path}", "a_dag")
+
+
+def remember(ledgers: Ledgers, *records: ConnectionRecord, token: str = "today") -> None:
+    """Each of these was updated with that token, at the time that its item shows."""
+    entry = {"token": FINGERPRINTS.of(token), "username": "ETL_USER", "saved_at": SAVED, "run_id": "run 1"}
+    entries = {f"{each.content_id}/{each.connection_id}": entry for each in records}
+    ledgers.write("a site", Ledger.from_dict(entries))
+
+
+def decided(ledgers: Ledgers, records: list[ConnectionRecord], **params: Any) -> dict[str, str]:
+    """What is decided on each: whether it is left alone, held the token before, or neither."""
+    task: Any = SimpleNamespace(params=rotation_params(**params), fingerprints=FINGERPRINTS, ledgers=ledgers)
+    site = SiteInventory("tableau_default", "acme", Inventory((), {}), "a site")
+    found = _with_what_is_current(task, [site], [CREDENTIAL], records)
+    assert [record.key for record in found] == [record.key for record in records]
+    assert not any(record.held_current and record.outcome for record in found)
+    return {
+        str(each.connection_id): str(each.outcome or ("held it" if each.held_current else "to do")) for each in found
+    }
+
+
+def test_an_item_whose_connections_all_hold_the_token_is_left_alone(ledgers: Ledgers) -> None:
+    remember(ledgers, *ALL)
+    assert decided(ledgers, ALL) == {"one": "unchanged", "other": "unchanged", "connection-00002": "unchanged"}
+
+
+def test_where_a_neighbour_is_to_be_written_all_of_its_item_is(ledgers: Ledgers) -> None:
+    remember(ledgers, ONE, ALONE)
+    assert decided(ledgers, ALL) == {"one": "held it", "other": "to do", "connection-00002": "unchanged"}
+
+
+def test_a_neighbour_that_is_no_target_does_not_count(ledgers: Ledgers) -> None:
+    remember(ledgers, ONE, ALONE)
+    excluded = replace(OTHER, snowflake_conn_id=None, outcome=Outcome.EXCLUDED, reason=Exclusion.OTHER_USER)
+    assert decided(ledgers, [ONE, excluded, ALONE]) == {
+        "one": "unchanged", "other": "excluded", "connection-00002": "unchanged",
+    }  # fmt: skip
+
+
+def test_force_writes_all_and_knows_what_held_the_token_before(ledgers: Ledgers) -> None:
+    remember(ledgers, ONE, ALONE)
+    assert decided(ledgers, ALL, force=True) == {"one": "held it", "other": "to do", "connection-00002": "held it"}
+
+
+@pytest.mark.parametrize("luid", ["one", "ONE", ONE.content_id])
+def test_what_a_person_validates_on_is_written_with_all_of_its_item(ledgers: Ledgers, luid: str) -> None:
+    remember(ledgers, *ALL)
+    assert decided(ledgers, ALL, validate_on=luid) == {
+        "one": "held it", "other": "held it", "connection-00002": "unchanged",
+    }  # fmt: skip
+
+
+def test_what_holds_another_token_or_was_changed_since_then_did_not_hold_it(ledgers: Ledgers) -> None:
+    remember(ledgers, *ALL, token="yesterday")
+    assert set(decided(ledgers, ALL).values()) == {"to do"}
+    remember(ledgers, *ALL)
+    changed = [replace(each, updated_at=LATER) for each in (ONE, OTHER)]
+    assert decided(ledgers, [*changed, ALONE], force=True) == {
+        "one": "to do", "other": "to do", "connection-00002": "held it",
+    }  # fmt: skip
