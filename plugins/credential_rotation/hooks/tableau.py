@@ -184,24 +184,23 @@ class TableauHook(HttpHook):
         return self._in_a_session(send)
 
     def fetch(
-        self, method: str, endpoint: str, media: str, body: bytes | None = None, *, tries: int = QUICK_TRIES
+        self, method: str, endpoint: str, media: str, body: bytes | None = None, *, once: bool = False
     ) -> bytes:
-        """Send a request whose answer is no XML; its body. Sessions are renewed as in :meth:`call`, below the site.
+        """Send a request whose answer is no XML; its body. Sessions are renewed as in :meth:`call`.
 
         :param endpoint: below the site as in :meth:`call`, or from the root of the server where it begins with ``/``
         :param media: the type of the answer, and of the body where there is one
-        :param tries: how often it is sent while Tableau is unwell
+        :param once: send it once, whatever the answer: each time may be a sign-in that the database refuses, and five
+            of those lock a user there
         :raises TableauError: as described there
         """
 
         def send(session: TableauSession) -> bytes:
             path = _path(session, endpoint)
+            tries = 1 if once else QUICK_TRIES
             return self._transport.fetch(method, path, media, body=body, token=session.token, tries=tries)
 
-        if endpoint.startswith("/"):
-            # Another service, whose 401 may be what the database said: asked again and again, that locks a user.
-            return send(self._sharing.current())
-        return self._in_a_session(send)
+        return send(self._sharing.current()) if once else self._in_a_session(send)
 
     def redacted(self, text: str) -> str:
         """A text of Tableau's without the secrets that it may quote."""

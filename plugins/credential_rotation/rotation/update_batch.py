@@ -107,7 +107,7 @@ class _BatchWork:
         return [stage.record for stage in stages.values()]
 
     def _on_item(self, targets: Sequence[ConnectionRecord]) -> list[Stage]:
-        # A refresh or view signs in with every connection of its item: all are embedded before one is proved.
+        # What shows of an item may be shown by any of its connections: all are embedded before one is proved.
         saved = [self._on_connection(Stage(target, wait=0.0), prove=False) for target in targets]
         return [self._on_connection(stage, prove=True) for stage in saved]
 

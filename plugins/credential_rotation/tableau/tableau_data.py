@@ -29,18 +29,18 @@ from credential_rotation.tableau.errors import (
     RedirectRefused,
     RequestRefused,
     SessionEnded,
+    SignInRefused,
+    TableauError,
 )
 
 log = logging.getLogger(__name__)
 
 _VIZQL = "/api/v1/vizql-data-service"
 _JSON, _CSV = "application/json", "text/csv"
-_ALREADY_QUEUED = "409093"
+_ALREADY_QUEUED, _SESSION_ENDED = "409093", "401002"
 _SUCCEEDED, _CANCELLED = ("0", "3"), "2"  # tableauserverclient knows a 3, "Completed"
 _PENDING = "Pending"
 _UNFINISHED = (_PENDING, "InProgress")
-# Each try may be a sign-in that Snowflake refuses, and five of those lock the user.
-_ONE_TRY = 1
 _YEAR_1000, _YEAR_1900 = date(1000, 1, 1).toordinal(), date(1900, 1, 1).toordinal()
 _MOST_VIEWS = 2
 # As young as a cached answer can be asked to be.
@@ -70,7 +70,7 @@ class SignedIn(Protocol):
     def call(self, method: str, endpoint: str, body: bytes | None = None) -> Element | None:
         """Send a request to an endpoint of the site."""
 
-    def fetch(self, method: str, endpoint: str, media: str, body: bytes | None = None, *, tries: int) -> bytes:
+    def fetch(self, method: str, endpoint: str, media: str, body: bytes | None = None, *, once: bool) -> bytes:
         """Send a request whose answer is no XML; its body."""
 
     def redacted(self, text: str) -> str:
@@ -158,7 +158,7 @@ class TableauData:
         :raises RequestRefused: when the query is refused, for the reason that its text says
         """
         asked = {"datasource": {"datasourceLuid": content.id}}
-        # Whether it is there, and the session as well: of a 404 or 401 of the other service, nobody could tell.
+        # Whether it is there: of a 404 of the other service, nobody could tell.
         self._api.call("GET", f"datasources/{content.id}")
         try:
             query = _new_query(self._metadata(asked))
@@ -181,7 +181,7 @@ class TableauData:
         for view in views[:_MOST_VIEWS]:
             try:
                 minutes = round(YOUNGEST_CACHE_SECONDS / 60)
-                answer = self._api.fetch("GET", f"views/{view}/data?maxAge={minutes}", _CSV, tries=_ONE_TRY)
+                answer = self._ask_database("GET", f"views/{view}/data?maxAge={minutes}", _CSV)
             except (NotAllowed, NotFound) as error:
                 why = str(error)
             else:
@@ -201,17 +201,29 @@ class TableauData:
             raise
 
     def _ask(self, what: str, question: dict[str, Any]) -> Any:
-        try:
-            body = self._api.fetch("POST", f"{_VIZQL}/{what}", _JSON, json.dumps(question).encode(), tries=_ONE_TRY)
-        except SessionEnded as error:
-            # The session was good a moment ago, so it is the database that lets nobody in.
-            raise RequestRefused(str(error), status=error.status, code=error.code) from None
-        except RedirectRefused as error:
-            raise NoDataHere(str(error)) from None
+        body = self._ask_database("POST", f"{_VIZQL}/{what}", _JSON, json.dumps(question).encode())
         try:
             return json.loads(body)
         except ValueError:
             raise BadAnswer(f"POST {_VIZQL}/{what}: the answer is no JSON.") from None
+
+    def _ask_database(self, method: str, endpoint: str, media: str, body: bytes | None = None) -> bytes:
+        """Send a request for which Tableau signs in to the database; once, and again only if the session had ended.
+
+        A 401 may be the database's. Asked again and again, that would lock a user there.
+        """
+        try:
+            return self._api.fetch(method, endpoint, media, body, once=True)
+        except SessionEnded as error:
+            if error.code != _SESSION_ENDED:
+                raise _not_the_session(error) from None
+        except (SignInRefused, RedirectRefused) as error:
+            raise _not_the_session(error) from None
+        self._api.call("GET", "datasources?pageSize=1&pageNumber=1")  # renews the session
+        try:
+            return self._api.fetch(method, endpoint, media, body, once=True)
+        except (SessionEnded, SignInRefused, RedirectRefused) as error:
+            raise _not_the_session(error) from None
 
     def _if_of(self, content: Content, job_id: str, *, started: bool) -> dict[str, Job]:
         root = self._api.call("GET", f"jobs/{quote(job_id)}")
@@ -220,6 +232,13 @@ class TableauData:
         if job is None or of is None or of.get("id") != content.id:
             return {}
         return {job_id: Job(job_id, started=started, ended=False, created_at=job.get("createdAt", ""))}
+
+
+def _not_the_session(error: TableauError) -> Exception:
+    """What a 401 or a redirect means where the session is good: what the database said, or that nobody is there."""
+    if error.code is None:
+        return NoDataHere(str(error))
+    return RequestRefused(str(error), status=error.status, code=error.code)
 
 
 _QUERY_NOT_UNDERSTOOD = ("4008", "404")

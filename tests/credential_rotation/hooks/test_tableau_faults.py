@@ -446,3 +446,40 @@ def test_the_page_of_a_gateway_does_not_say_that_an_item_is_gone(
     with pytest.raises(BadAnswer, match="Tableau answered 404"):
         TableauSite(hook).connections(found)
     assert server.faults.left() == 0
+
+
+# What is sent once, whatever happens
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [TableauCode("401002", "no"), TableauCode("401001", "no"), ServerError(500), ResetAfter(), Throttle("1")],
+)
+@pytest.mark.parametrize("where", ["another service", "below the site"])
+def test_what_is_to_be_sent_once_is_sent_once_renews_no_session_and_spoils_none(
+    hook: TableauHook, server: TableauServer, site: Site, orders: Content, fault: Fault, where: str
+) -> None:
+    view = site.add_workbook("Overview").views[0]
+    operation, endpoint, media = {
+        "another service": ("simple_request", "/api/v1/vizql-data-service/simple-request", "application/json"),
+        "below the site": ("view_data", f"views/{view.id}/data", "text/csv"),
+    }[where]
+    read(hook, orders)
+    server.requests.clear()
+    server.faults.script(operation, [fault, RawAnswer(200, "7", media)])
+    with pytest.raises(TableauError):
+        hook.fetch("GET", endpoint, media, once=True)
+    assert server.requests.counts() == {operation: 1}
+    # It was not Tableau's session that had ended.
+    assert hook.fetch("GET", endpoint, media, once=True) == b"7"
+    assert server.requests.counts() == {operation: 2}
+
+
+def test_a_401_of_what_may_be_sent_again_renews_the_session(
+    hook: TableauHook, server: TableauServer, orders: Content
+) -> None:
+    read(hook, orders)
+    server.requests.clear()
+    server.faults.script("simple_request", SessionLost())
+    hook.fetch("GET", "/api/v1/vizql-data-service/simple-request", "application/json")
+    assert [server.requests.count(operation) for operation in ("simple_request", "sign_in")] == [2, 1]

@@ -913,21 +913,19 @@ class TestQuery:
         assert step.proof is Proof.QUERY
         assert REFUSED in step.reason
         assert server.requests.count("sign_in") == 1
-        assert server.requests.count("query_datasource") == 1
+        # 401002 may be a session that has ended just then: that is seen to, and then it is the database's as well.
+        assert server.requests.count("query_datasource") == (2 if code == "401002" else 1)
 
     @pytest.mark.parametrize("operation", VIZQL)
-    def test_a_401_without_words_is_one_as_well_and_asked_for_once(
+    def test_a_401_without_words_is_of_something_before_tableau_and_leads_to_the_next_way(
         self, proofs: Proofs, site: Site, server: TableauServer, operation: str
     ) -> None:
         live(site)
         server.faults.script(operation, HtmlPage(401), times=9)
-        step = proofs.of()
-        assert isinstance(step, NotProved)
-        assert step.proof is Proof.QUERY
-        assert "401" in step.reason
+        assert proofs.of() == Proved(Proof.SNOWFLAKE_LOGIN)
         assert server.requests.count("sign_in") == 1
         assert server.requests.count(operation) == 1
-        assert proofs.sign_in.asked == []
+        assert len(proofs.sign_in.asked) == 1
 
     def test_a_session_that_ended_meanwhile_is_renewed(self, proofs: Proofs, site: Site, server: TableauServer) -> None:
         live(site)
