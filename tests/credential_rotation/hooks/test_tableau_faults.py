@@ -457,14 +457,14 @@ def test_the_page_of_a_gateway_does_not_say_that_an_item_is_gone(
 )
 @pytest.mark.parametrize("where", ["another service", "below the site"])
 def test_what_is_to_be_sent_once_is_sent_once_renews_no_session_and_spoils_none(
-    hook: TableauHook, server: TableauServer, site: Site, orders: Content, fault: Fault, where: str
+    hook: TableauHook, server: TableauServer, site: Site, fault: Fault, where: str
 ) -> None:
     view = site.add_workbook("Overview").views[0]
     operation, endpoint, media = {
         "another service": ("simple_request", "/api/v1/vizql-data-service/simple-request", "application/json"),
         "below the site": ("view_data", f"views/{view.id}/data", "text/csv"),
     }[where]
-    read(hook, orders)
+    hook.version()
     server.requests.clear()
     server.faults.script(operation, [fault, RawAnswer(200, "7", media)])
     with pytest.raises(TableauError):
