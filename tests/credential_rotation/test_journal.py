@@ -295,6 +295,19 @@ def test_a_task_of_a_run_that_was_started_again_takes_up_what_failed_for_good(
     assert again.left() == [failed(TARGETS[0]), *TARGETS[2:]]
 
 
+def test_what_failed_before_the_run_was_started_again_counts_for_nothing_until_it_fails_again(
+    folder: RunFolder,
+) -> None:
+    start(folder).note(failed(TARGETS[0]))
+    for _ in range(2):  # killed before its turn came, and tried again
+        again = FailureMarks(folder, PLAN, "again")
+        journal = Journal(folder, PLAN, "update-0", TARGETS, again, generation="again")
+        assert failed(TARGETS[0]) in journal.left()
+        assert again.count().final == 0
+    journal.note(failed(failed(TARGETS[0])))
+    assert again.count().final == 1
+
+
 def test_what_a_person_cleared_is_tried_though_the_task_is_killed_before_its_turn_comes(folder: RunFolder) -> None:
     journal = start(folder)
     for each in TARGETS[:2]:

@@ -93,11 +93,12 @@ def test_nothing_follows_a_canary_that_shows_nothing(canary: ConnectionRecord) -
     assert plan.left([updated]) == []  # and nothing is validated by what is no canary
 
 
-def test_another_canary_that_took_the_place_of_a_deleted_one_validates_for_it() -> None:
+@pytest.mark.parametrize("outcome", [Outcome.GONE, Outcome.FAILED])
+def test_another_canary_validates_in_its_place_and_no_canary_follows_itself(outcome: Outcome) -> None:
     plan = replace(PLAN, records=tuple(targets(3)))
-    gone = replace(target(1), canary=True, outcome=Outcome.GONE)
+    first = replace(target(1), canary=True, outcome=outcome)
     passed = replace(target(2), canary=True, outcome=Outcome.UPDATED)
-    assert plan.left([gone, passed]) == [target(3)]
+    assert plan.left([first, passed]) == [target(3)]
 
 
 def test_the_fingerprints_of_both_secrets_are_kept_with_the_user(folder: RunFolder) -> None:
