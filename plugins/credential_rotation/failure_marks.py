@@ -46,8 +46,8 @@ class FailureMarks:
         """Let the marks say what has become of a connection."""
         old, new = _marks(before), _marks(now)
         for name, why in new.items():
-            if name not in old:
-                self._folder.write(f"{self._place}/{name}", why)
+            # Though it had failed before: that may have been before the run was started again, in another place.
+            self._folder.write(f"{self._place}/{name}", why)
         for name in old:
             if name not in new:
                 self._folder.remove(f"{self._place}/{name}")
