@@ -25,7 +25,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import dag, task, teardown
+from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, dag, task, teardown
 
 from credential_rotation import rotate_tasks
 from credential_rotation.approval import ApproveUpdates
@@ -34,14 +34,21 @@ from credential_rotation.retry_policy import RotationRetryPolicy
 from credential_rotation.settings import Settings
 
 settings = Settings.from_environment()
+# What `renew_snowflake_pat` emits; besides that, a schedule makes this a regular reconcile.
+renewed = Asset("snowflake_pat")
+schedule = (
+    AssetOrTimeSchedule(timetable=CronTriggerTimetable(settings.schedule, timezone="UTC"), assets=renewed)
+    if settings.schedule
+    else renewed
+)
 
 
 @dag(
-    schedule=settings.schedule,
+    schedule=schedule,
     catchup=False,
     max_active_runs=1,
     max_active_tasks=max(16, settings.parallel_tasks),
-    params=rotation_params(),
+    params=rotation_params(settings),
     default_args={
         "retries": 4,
         "retry_delay": timedelta(seconds=30),

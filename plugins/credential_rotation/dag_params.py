@@ -6,22 +6,28 @@ from typing import Any
 
 from airflow.sdk import Param
 
+from credential_rotation.settings import Settings
 from credential_rotation.tableau.content import ContentType
 
 _WHO = "Who and where"
 _NARROW = "Narrow the run"
 _PROOF = "Try and prove"
 _PACE = "Pace and limits"
+_WHEN = "When and how"
 
 
-def rotation_params() -> dict[str, Param]:
-    """The params, in the order of the form."""
+def rotation_params(settings: Settings | None = None) -> dict[str, Param]:
+    """The params, in the order of the form.
+
+    :param settings: say which connections a run is about that nobody has told
+    """
+    settings = settings or Settings.from_environment({})
     return {
         "tableau_conn_ids": _names(
-            ["tableau_default"], "Tableau connections", _WHO, "Airflow connections, one per Tableau site."
+            list(settings.tableau_conn_ids), "Tableau connections", _WHO, "Airflow connections, one per Tableau site."
         ),
         "snowflake_conn_ids": _names(
-            ["snowflake_pat"],
+            list(settings.snowflake_conn_ids),
             "Snowflake connections",
             _WHO,
             "Airflow connections, one per Snowflake user; the password is its current programmatic access token.",
@@ -104,6 +110,54 @@ def rotation_params() -> dict[str, Param]:
             title="Most requests in a minute",
             section=_PACE,
             description_md="A ceiling for the whole run, for sites with a quota. Empty: none.",
+        ),
+    }
+
+
+def renewal_params(settings: Settings | None = None) -> dict[str, Param]:
+    """The params of ``renew_snowflake_pat``, in the order of the form."""
+    settings = settings or Settings.from_environment({})
+    return {
+        "snowflake_conn_ids": _names(
+            list(settings.snowflake_conn_ids),
+            "Snowflake connections",
+            _WHO,
+            "Airflow connections, one per Snowflake user whose token is renewed.",
+        ),
+        "admin_conn_id": Param(
+            "snowflake_admin",
+            type="string",
+            minLength=1,
+            title="Administrator",
+            section=_WHO,
+            description_md="The Airflow connection that signs in to Snowflake by key pair, and may rotate.",
+        ),
+        "renew_before_days": Param(
+            7,
+            type="number",
+            minimum=0,
+            title="Renew before (days)",
+            section=_WHEN,
+            description_md="Renew tokens that expire within so many days.",
+        ),
+        "overlap_hours": Param(
+            24,
+            type="integer",
+            minimum=0,
+            title="Overlap (hours)",
+            section=_WHEN,
+            description_md="For how long the secret before works on. In this time all of Tableau must get the new one.",
+        ),
+        "dry_run": _switch("Dry run", _WHEN, "Look and report; rotate nothing."),
+        "force": _switch(
+            "Renew though not due",
+            _WHEN,
+            "Renew at once, also where that is refused otherwise: shortly before expiry, or after a lost rotation.",
+        ),
+        "remove_rotated": _switch(
+            "Remove rotated tokens",
+            _WHEN,
+            "Remove rotated tokens of users whose connections in Tableau all hold the current one, as far as is known.",
         ),
     }
 

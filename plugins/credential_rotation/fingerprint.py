@@ -8,9 +8,8 @@ import hmac
 import secrets
 from dataclasses import dataclass, field
 
-from airflow.sdk import Variable
-
 from credential_rotation.secrecy import hide_in_logs
+from credential_rotation.variables import VariableTrouble, read_variable, write_variable
 
 # "secret" in the name makes Airflow's UI and logs mask the value.
 _VARIABLE = "credential_rotation_fingerprint_secret"
@@ -53,36 +52,23 @@ def fingerprints() -> Fingerprints:
 
 def _read() -> str | None:
     try:
-        text: str | None = Variable.get(_VARIABLE, default=None)
-        # An API server that stumbles is told as "not there". Made anew, the key would undo all that is known, and tasks
-        # of this run would no longer recognise the tokens of its plan.
-        is_unread = text is None and _VARIABLE in list(Variable.keys(prefix=_VARIABLE))
-    except Exception as problem:  # noqa: BLE001 - whatever a secrets backend raises
-        raise NoFingerprints(f"can't be read ({_kind_of(problem)})") from None
-    if is_unread:
-        raise NoFingerprints("is there, but can't be read")
-    return text
+        # Taken for "not there" and made anew, the key would undo all that is known, and tasks of this run would no
+        # longer recognise the tokens of its plan.
+        return read_variable(_VARIABLE)
+    except VariableTrouble as problem:
+        raise NoFingerprints(str(problem)) from None
 
 
 def _make() -> str:
     key = base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
     # An error may quote it.
     hide_in_logs(key)
+    why = "The key of the fingerprints by which tokens are recognised. Deleted, all is updated again."
     try:
-        Variable.set(
-            _VARIABLE,
-            key,
-            description="The key of the fingerprints by which tokens are recognised. Deleted, all is updated again.",
-        )
-    except Exception as problem:  # noqa: BLE001 - whatever Airflow raises
-        raise NoFingerprints(f"can't be written ({_kind_of(problem)})") from None
+        write_variable(_VARIABLE, key, why)
+    except VariableTrouble as problem:
+        raise NoFingerprints(str(problem)) from None
     # As others see it, for somebody else may have made one at the same time.
     if text := _read():
         return text
     raise NoFingerprints("was written, and yet is empty: a secrets backend in front of Airflow's own says so")
-
-
-def _kind_of(problem: Exception) -> str:
-    """What kind of problem it is; its text may hold anything."""
-    error = getattr(problem, "error", None)
-    return str(getattr(getattr(error, "error", None), "value", type(problem).__name__))

@@ -50,7 +50,7 @@ def check_params() -> list[str]:
     task.forget_plan()
     with task.telling_problems():
         task.check_folder()
-        check_connections(task.params)
+        check_connections(task.params, task.store)
     return task.params.tableau_conn_ids
 
 

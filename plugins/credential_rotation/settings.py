@@ -24,6 +24,10 @@ class Settings:
     reports: str
     snowflake_check: bool
     proof_minutes: float
+    renew_schedule: str | None = "@daily"
+    token_store: str = "variable"  # noqa: S105 (the name of a place)
+    tableau_conn_ids: tuple[str, ...] = ("tableau_default",)
+    snowflake_conn_ids: tuple[str, ...] = ("snowflake_pat",)
 
     @property
     def parallel_tasks(self) -> int:
@@ -48,6 +52,10 @@ class Settings:
             reports=_reports(environment),
             snowflake_check=_switch(environment, "SNOWFLAKE_CHECK", "on"),
             proof_minutes=_minutes(environment, "PROOF_MINUTES", 120.0),
+            renew_schedule=_schedule(environment, "RENEW_SCHEDULE", "@daily"),
+            token_store=environment.get(_PREFIX + "TOKEN_STORE", "").strip() or "variable",
+            tableau_conn_ids=_names(environment, "TABLEAU_CONN_IDS", "tableau_default"),
+            snowflake_conn_ids=_names(environment, "SNOWFLAKE_CONN_IDS", "snowflake_pat"),
         )
 
 
@@ -71,6 +79,18 @@ def _number(environment: Mapping[str, str], name: str, default: int, most: int) 
     if not text.isdecimal() or not 1 <= int(text) <= most:
         raise UnusableEnvironment(f"{_PREFIX}{name} must be a number from 1 to {most}, but is {text!r}.")
     return int(text)
+
+
+def _schedule(environment: Mapping[str, str], name: str, default: str) -> str | None:
+    """A schedule; ``off`` where there is to be none, though there is one by default."""
+    text = environment.get(_PREFIX + name, "").strip() or default
+    return None if text.lower() == "off" else text
+
+
+def _names(environment: Mapping[str, str], name: str, default: str) -> tuple[str, ...]:
+    """Names between commas."""
+    names = tuple(each.strip() for each in environment.get(_PREFIX + name, "").split(",") if each.strip())
+    return names or (default,)
 
 
 def _switch(environment: Mapping[str, str], name: str, default: str) -> bool:

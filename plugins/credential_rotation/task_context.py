@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook, Connection, get_current_context
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from credential_rotation.fingerprint import Fingerprints, NoFingerprints, fingerprints
 from credential_rotation.hooks.tableau import TableauHook
 from credential_rotation.ledgers import Ledgers
 from credential_rotation.plan_files import drop_plan
@@ -20,28 +20,25 @@ from credential_rotation.rotation import credentials
 from credential_rotation.rotation.credentials import SnowflakeCredential, UnusableCredential
 from credential_rotation.rotation.params import RotationParams
 from credential_rotation.rotation.wrong_input import UnusableParams
-from credential_rotation.run_folder import FilesNotShared, RunFolder
+from credential_rotation.running_task import RunningTask
 from credential_rotation.secrecy import hide_in_logs
-from credential_rotation.settings import Settings
 from credential_rotation.tableau import settings as tableau_settings
-from credential_rotation.tableau.errors import TableauError, UnusableSetting
+from credential_rotation.tableau.errors import UnusableSetting
 from credential_rotation.tableau.settings import Auth, TableauSettings
 from credential_rotation.tableau.traffic import Traffic
+from credential_rotation.token_stores.kept import TokenStore
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 log = logging.getLogger(__name__)
 
 
-class ThisTask:
-    """The task instance that is running."""
+class ThisTask(RunningTask):
+    """A task of the rotation."""
 
     def __init__(self) -> None:
-        context = get_current_context()
-        self.instance, self._dag_run = context["ti"], context["dag_run"]
-        self._params = context["params"]
-        self.run_id: str = self.instance.run_id
-        self.map_index = self.instance.map_index if self.instance.map_index is not None else -1
-        self.settings = Settings.from_environment()
-        self.folder = RunFolder(self.instance.dag_id, self.run_id, self.settings.reports)
+        super().__init__()
         self.ledgers = Ledgers(self.settings.reports, self.instance.dag_id)
         self._traffic: Counter[str] = Counter()
         self._started = time.time_ns()
@@ -52,12 +49,10 @@ class ThisTask:
 
         :raises UnusableParams: when that can't be done
         """
-        return RotationParams.parse(self._params, self._dag_run.conf)
-
-    @property
-    def dry_run(self) -> bool:
-        """Whether the run was to write nothing, whatever else is wrong with its params."""
-        return bool(self._params.get("dry_run"))
+        renewed = _renewed(get_current_context())
+        # A run that the renewal of tokens has started is about these, and not about whatever the form begins with.
+        params = {**self._params, "snowflake_conn_ids": renewed} if renewed else self._params
+        return RotationParams.parse(params, self._dag_run.conf)
 
     @property
     def tableau_conn_ids(self) -> list[str]:
@@ -70,32 +65,6 @@ class ThisTask:
         started = self._dag_run.start_date
         return f"{started:%Y%m%dT%H%M%S}" if started else "0"
 
-    @property
-    def is_last_try(self) -> bool:
-        """Whether Airflow will not try this task again by itself."""
-        return bool(self.instance.try_number > self.instance.max_tries)
-
-    @property
-    def name(self) -> str:
-        """Tells this task from the others of its run."""
-        return self.instance.task_id + (f"-{self.map_index}" if self.map_index >= 0 else "")
-
-    @property
-    def seconds(self) -> float:
-        """How long the run takes so far."""
-        started = self._dag_run.start_date
-        return time.time() - started.timestamp() if started else 0.0
-
-    @property
-    def run(self) -> str:
-        """Names the run among all runs of all DAGs."""
-        return f"{self.instance.dag_id}/{self.run_id}"
-
-    @cached_property
-    def fingerprints(self) -> Fingerprints:
-        """By which tokens are recognised without being kept."""
-        return fingerprints()
-
     def forget_plan(self) -> None:
         """Forget the plan of this run, which was started again; what it did is put down first."""
         self.ledgers.close_plan(self.run_id)
@@ -106,7 +75,7 @@ class ThisTask:
 
         :raises UnusableCredential: when the Airflow connection does not exist or can't serve as one
         """
-        found = credential(conn_id)
+        found = credential(conn_id, self.store)
         return found.reversed() if self.params.roll_back else found
 
     @contextmanager
@@ -131,38 +100,6 @@ class ThisTask:
         finally:
             self._leave(hook.traffic)
 
-    @contextmanager
-    def telling_problems(self) -> Iterator[None]:
-        """Leave what goes wrong for the report: where this task fails, nothing else does."""
-        name = f"work/problems/{self.name}.json"
-        try:
-            yield
-        except BaseException as problem:  # among them Airflow's time limit
-            known = isinstance(problem, TableauError | ValueError | FilesNotShared | NoFingerprints)
-            try:
-                self.folder.write(name, f"{self.name}: {problem if known else type(problem).__name__}")
-            except Exception:  # whatever a file system or object store raises; it must not stand in the problem's place
-                log.warning("What went wrong can't be left for the report.", exc_info=True)
-            raise
-        self.folder.remove(name)
-
-    def check_folder(self) -> None:
-        """Make sure that the files of the run can be written, before hours are spent on what to write.
-
-        :raises UnusableParams: when they can't
-        """
-        try:
-            self.folder.write("work/run.json", {"run_id": self.run_id})
-        except Exception as problem:  # whatever a file system or object store raises
-            raise UnusableParams(
-                f"Reports can't be written to {self.settings.reports} ({type(problem).__name__}: {problem}). Set "
-                "CREDENTIAL_ROTATION_REPORTS to a folder or bucket that tasks may write to."
-            ) from problem
-
-    def problems(self) -> list[str]:
-        """What other tasks of the run left."""
-        return [str(self.folder.read(name)) for name in self.folder.names("work/problems")]
-
     def traffic(self) -> dict[str, int]:
         """What all tasks of the run asked of Tableau, in all their tries."""
         counts: Counter[str] = Counter()
@@ -178,8 +115,33 @@ class ThisTask:
         self.folder.write(f"work/traffic/{name}.json", self._traffic)
 
 
-def credential(conn_id: str) -> SnowflakeCredential:
-    """A Snowflake credential: that of the Airflow connection.
+def _renewed(context: Context) -> list[str]:
+    """The Airflow connections whose tokens were renewed, where that is what started the run."""
+    events = context.get("triggering_asset_events") or {}
+    named = [conn_id for each in events.values() for event in each for conn_id in _named_by(event.extra)]
+    return list(dict.fromkeys(named))
+
+
+def _named_by(extra: Mapping[str, Any] | None) -> list[str]:
+    named = (extra or {}).get("snowflake_conn_ids")
+    return [str(conn_id) for conn_id in named] if isinstance(named, list) else []
+
+
+def credential(conn_id: str, store: TokenStore) -> SnowflakeCredential:
+    """A Snowflake credential: with the token that ``renew_snowflake_pat`` keeps, else with the Airflow connection's.
+
+    :raises UnusableCredential: when the connection does not exist or can't serve as one
+    """
+    found = connection_credential(conn_id)
+    kept = store.read(conn_id)
+    if kept is None or not kept.current.is_renewed:
+        return found
+    log.info("'%s': the token is the one that was renewed.", conn_id)
+    return found.renewed(kept.current.secret, kept.previous.secret if kept.previous else None)
+
+
+def connection_credential(conn_id: str) -> SnowflakeCredential:
+    """A Snowflake credential as the Airflow connection has it.
 
     :raises UnusableCredential: when the connection does not exist or can't serve as one
     """
@@ -192,7 +154,7 @@ def credential(conn_id: str) -> SnowflakeCredential:
     return found
 
 
-def check_connections(params: RotationParams) -> None:
+def check_connections(params: RotationParams, store: TokenStore) -> None:
     """Check every Airflow connection that the run names, all of them before anything is asked of Tableau.
 
     :raises UnusableParams: with every problem that was found
@@ -210,7 +172,7 @@ def check_connections(params: RotationParams) -> None:
             problems.append(str(problem))
     for conn_id in params.snowflake_conn_ids:
         try:
-            found = credential(conn_id)
+            found = credential(conn_id, store)
             if params.roll_back:
                 found.reversed()
         except UnusableCredential as problem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -114,6 +115,12 @@ class AirflowUnderTest:
         """Let nothing be known of any Tableau: a new one may well have the port and the LUIDs of one before."""
         shutil.rmtree(self.home / "credential_rotation" / "ledger", ignore_errors=True)
 
+    def forget_tokens(self) -> None:
+        """Let nothing be kept of any Snowflake."""
+        shutil.rmtree(self.home / "credential_rotation" / "renewals", ignore_errors=True)
+        with sqlite3.connect(self.home / "airflow.db") as database:
+            database.execute("DELETE FROM variable WHERE key LIKE 'credential_rotation_token_of_%'")
+
     def stop(self) -> None:
         """End the process."""
         if self._process is not None:
@@ -128,8 +135,9 @@ class AirflowUnderTest:
         *,
         answer: str | None = None,
         environment: Mapping[str, str] | None = None,
+        dag: str = DAG_ID,
     ) -> Run:
-        """Run the DAG, with these Airflow connections and no others.
+        """Run a DAG, with these Airflow connections and no others.
 
         :param environment: settings of this run alone
         :param answer: what a person says when the run asks, ``Approve`` or ``Reject``
@@ -137,6 +145,7 @@ class AirflowUnderTest:
         assert self._process is not None
         assert self._process.stdin is not None
         asked = {
+            "dag": dag,
             "conf": conf,
             "environment": connection_environment(connections) | dict(environment or {}),
             "answer": answer,
@@ -147,7 +156,7 @@ class AirflowUnderTest:
         if not line:
             raise AssertionError(f"the runner died: {self.log.read_text()[-5000:]}")
         result = json.loads(line)
-        folder = self.home / "credential_rotation" / DAG_ID / result["run_id"]
+        folder = self.home / "credential_rotation" / dag / result["run_id"]
         report = json.loads((folder / "report.json").read_text())
         return Run(**result, folder=folder, report=report)
 

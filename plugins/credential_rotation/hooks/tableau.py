@@ -183,9 +183,7 @@ class TableauHook(HttpHook):
 
         return self._in_a_session(send)
 
-    def fetch(
-        self, method: str, endpoint: str, media: str, body: bytes | None = None, *, once: bool = False
-    ) -> bytes:
+    def fetch(self, method: str, endpoint: str, media: str, body: bytes | None = None, *, once: bool = False) -> bytes:
         """Send a request whose answer is no XML; its body. Sessions are renewed as in :meth:`call`.
 
         :param endpoint: below the site as in :meth:`call`, or from the root of the server where it begins with ``/``

@@ -58,6 +58,12 @@ class SnowflakeCredential:
             previous_username=self.token_username,
         )
 
+    def renewed(self, token: str, previous: str | None) -> SnowflakeCredential:
+        """The same with the token of a renewal, and the one before it."""
+        if previous is None:
+            return replace(self, token=token)
+        return replace(self, token=token, previous=previous, previous_username=self.login)
+
     def knows_secret_of(self, username: str) -> bool:
         """Whether the secret before this one is that of a user."""
         return self.previous is not None and username.casefold() == self.previous_username.casefold()
@@ -99,6 +105,14 @@ def from_airflow_connection(conn: Connection) -> SnowflakeCredential:
         previous=previous,
         previous_username=_text(conn, extra, "previous_username") or login,
     )
+
+
+def token_name_of(conn: Connection) -> str | None:
+    """The name of the token in Snowflake, where the connection says it.
+
+    :raises UnusableCredential: when it says something else than a text
+    """
+    return _text(conn, _extra(conn), "token_name") or None
 
 
 def _addresses(conn: Connection, extra: dict[str, Any]) -> frozenset[str]:

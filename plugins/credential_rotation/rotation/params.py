@@ -65,8 +65,8 @@ class RotationParams:
         :raises UnusableParams: saying which, and what was perhaps meant
         """
         known = [field.name for field in fields(cls)]
-        _refuse_unknown(conf or {}, known)
-        _refuse_ignored(conf or {}, params)
+        refuse_unknown(conf or {}, known)
+        refuse_ignored(conf or {}, params)
         values = {name: params[name] for name in known}
         try:
             values["content_types"] = [ContentType(value) for value in values["content_types"]]
@@ -80,8 +80,8 @@ class RotationParams:
         for name, value in values.items():
             if isinstance(value, list):
                 if name != "content_types":
-                    values[name] = _stripped(name, value)
-                _refuse_repeated(name, values[name])
+                    values[name] = stripped(name, value)
+                refuse_repeated(name, values[name])
         parsed = cls(**values)
         if parsed.roll_back_run and not parsed.roll_back:
             raise UnusableParams("roll_back_run names a run, but roll_back is off.")
@@ -89,7 +89,8 @@ class RotationParams:
         return parsed
 
 
-def _refuse_unknown(conf: Mapping[str, Any], known: Iterable[str]) -> None:
+def refuse_unknown(conf: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Airflow takes unknown keys in silence; a misspelt dry_run would write."""
     unknown = sorted(set(conf) - set(known))
     if not unknown:
         return
@@ -100,14 +101,15 @@ def _refuse_unknown(conf: Mapping[str, Any], known: Iterable[str]) -> None:
     raise UnusableParams(f"Unknown param {', '.join(hints)}. Known are: {', '.join(sorted(known))}.")
 
 
-def _stripped(name: str, values: list[str]) -> list[str]:
+def stripped(name: str, values: list[str]) -> list[str]:
+    """Names without blanks around them."""
     stripped = [each.strip() for each in values]
     if not all(stripped):
         raise UnusableParams(f"{name} holds an empty name.")
     return stripped
 
 
-def _refuse_ignored(conf: Mapping[str, Any], params: Mapping[str, Any]) -> None:
+def refuse_ignored(conf: Mapping[str, Any], params: Mapping[str, Any]) -> None:
     """With ``[core] dag_run_conf_overrides_params`` off, Airflow ignores what was asked for: a dry run would write."""
     ignored = sorted(name for name, value in conf.items() if params.get(name) != value)
     if ignored:
@@ -116,7 +118,8 @@ def _refuse_ignored(conf: Mapping[str, Any], params: Mapping[str, Any]) -> None:
         )
 
 
-def _refuse_repeated(name: str, values: list[str]) -> None:
+def refuse_repeated(name: str, values: list[str]) -> None:
+    """One that is named twice is a mistake."""
     twice = sorted({str(value) for value in values if values.count(value) > 1})
     if twice:
         raise UnusableParams(f"{name} names {', '.join(twice)} twice.")

@@ -1,0 +1,131 @@
+"""Looks at the tokens of Snowflake users and rotates them, signed in as somebody who may.
+
+Snowflake's provider and driver are imported where they are used: that takes seconds, and DAG files are parsed often.
+https://docs.snowflake.com/en/sql-reference/sql/alter-user-rotate-programmatic-access-token
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from credential_rotation.hooks.snowflake import SnowflakeDriverMissing
+from credential_rotation.renewal.tokens import Token, UnexpectedAnswer, read_time, read_token
+from credential_rotation.rotation.snowflake_words import (
+    SnowflakeRefused,
+    SnowflakeUnreachable,
+    advice,
+    refusal_in,
+    without_noise,
+)
+from credential_rotation.secrecy import hide_in_logs
+
+log = logging.getLogger(__name__)
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
+
+
+class SnowflakeAdmin:
+    """The tokens of users, by the statements of one session.
+
+    :param session: a connection of Snowflake's driver; see :func:`signed_in_as_admin`
+    """
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def tokens(self, user: str) -> list[Token]:
+        """The tokens of a user, those that expired lately among them.
+
+        :raises SnowflakeRefused: the user is not there, or the administrator may not look
+        """
+        rows = self._rows(f"SHOW USER PROGRAMMATIC ACCESS TOKENS FOR USER {identifier(user)}")
+        return [read_token(row) for row in rows]
+
+    def now(self) -> datetime:
+        """What time it is for Snowflake, in UTC: its times of expiry are only to be compared with that."""
+        [row] = self._rows("SELECT CURRENT_TIMESTAMP() AS NOW")
+        return read_time(next(iter(row.values())), "Snowflake's clock").astimezone(UTC)
+
+    def rotate(self, user: str, token: str, overlap_hours: int) -> str:
+        """Rotate a token; its new secret, which Snowflake shows this once.
+
+        Without ``IF EXISTS``: with that, Snowflake can succeed and hand out no secret.
+
+        :param overlap_hours: for how long the secret before works on
+        :raises UnexpectedAnswer: when Snowflake hands out none all the same
+        """
+        rows = self._rows(
+            f"ALTER USER {identifier(user)} ROTATE PROGRAMMATIC ACCESS TOKEN {identifier(token)} "
+            f"EXPIRE_ROTATED_TOKEN_AFTER_HOURS = {int(overlap_hours)}"
+        )
+        secret = {str(name).lower(): value for name, value in rows[0].items()}.get("token_secret") if rows else None
+        if not isinstance(secret, str) or not secret:
+            raise UnexpectedAnswer(f"Snowflake says that the token {token} of {user} is rotated, but gives no secret.")
+        hide_in_logs(secret)
+        return secret
+
+    def remove(self, user: str, token: str) -> None:
+        """Remove a token for good."""
+        self._rows(f"ALTER USER {identifier(user)} REMOVE PROGRAMMATIC ACCESS TOKEN {identifier(token)}")
+
+    def _rows(self, sql: str) -> list[dict[str, Any]]:
+        from snowflake.connector import DictCursor, errors  # noqa: PLC0415 (slow)
+
+        log.info("%s", sql)
+        try:
+            with self._session.cursor(DictCursor) as cursor:
+                rows: list[dict[str, Any]] = cursor.execute(sql).fetchall()
+                return rows
+        except errors.Error as error:
+            problem = _problem(error, sql)
+        raise problem
+
+
+@contextmanager
+def signed_in_as_admin(admin_conn_id: str) -> Iterator[SnowflakeAdmin]:
+    """A session of the administrator, signed in to afresh through the provider's hook, and ended afterwards.
+
+    :param admin_conn_id: an Airflow connection of type ``snowflake`` with a key pair. A session that was opened with a
+        token can't rotate tokens.
+    :raises SnowflakeRefused: Snowflake lets the administrator not in
+    :raises SnowflakeUnreachable: it could not be asked; a later try may help
+    """
+    try:
+        from airflow.providers.snowflake.hooks.snowflake import SnowflakeHook  # noqa: PLC0415 (slow)
+        from snowflake.connector import errors  # noqa: PLC0415 (slow)
+    except ImportError:
+        raise SnowflakeDriverMissing(
+            "Snowflake's driver can't be used: install apache-airflow-providers-snowflake 6.20 or newer."
+        ) from None
+    problem: Exception | None = None
+    try:
+        session = SnowflakeHook(admin_conn_id).get_conn()
+    except errors.Error as error:
+        problem = _problem(error, f"the sign-in of '{admin_conn_id}'")
+    if problem is not None:
+        raise problem
+    try:
+        yield SnowflakeAdmin(session)
+    finally:
+        with suppress(Exception):
+            session.close()
+
+
+def identifier(name: str) -> str:
+    """A name as Snowflake reads it: as it is when it is plain, else in quotes."""
+    return name if _PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"'
+
+
+def _problem(error: Exception, what: str) -> Exception:
+    from snowflake.connector import errors  # noqa: PLC0415 (slow)
+
+    words, refusal = without_noise(str(error))[:1000], refusal_in(str(error))
+    if refusal is None and isinstance(error, errors.OperationalError):
+        return SnowflakeUnreachable(f"Snowflake could not be asked for {what}: {words}")
+    hint = f" {advice(refusal)}" if refusal else ""
+    return SnowflakeRefused(f"Snowflake refuses {what}: {words}{hint}", refusal)

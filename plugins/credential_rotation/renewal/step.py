@@ -1,0 +1,159 @@
+"""The renewal of one user's token: rotated, kept at once, tried, and only then made current.
+
+It may be killed between any two lines; the next run goes on from what Snowflake shows and what is kept.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Protocol
+
+from credential_rotation.renewal.decision import Decision, State, Wishes, decide
+from credential_rotation.renewal.tokens import Token
+from credential_rotation.rotation.snowflake_words import Refusal, SnowflakeRefused
+from credential_rotation.token_stores.kept import KeptToken, KeptTokens, TokenStore
+
+log = logging.getLogger(__name__)
+
+# What says that this very secret is dead, and not that its user, role or network is in a bad state just now.
+_DEAD = (Refusal.TOKEN_INVALID, Refusal.TOKEN_EXPIRED, Refusal.WRONG_PASSWORD)
+
+
+class Administration(Protocol):
+    """What is asked of Snowflake: :class:`credential_rotation.hooks.snowflake_admin.SnowflakeAdmin`."""
+
+    def tokens(self, user: str) -> list[Token]:
+        """The tokens of a user."""
+
+    def rotate(self, user: str, token: str, overlap_hours: int) -> str:
+        """Rotate a token; its new secret."""
+
+
+@dataclass(frozen=True)
+class User:
+    """A Snowflake user whose token is renewed.
+
+    :param conn_id: the Airflow connection
+    :param name: in Snowflake
+    :param password: what the Airflow connection holds
+    :param token_name: the token that is meant; None where the user has just one
+    """
+
+    conn_id: str
+    name: str
+    password: str = field(repr=False)
+    token_name: str | None = None
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """What came of it. ``is_renewed`` when there is a new current token."""
+
+    decision: Decision
+    is_renewed: bool = False
+
+
+class RenewalFailed(Exception):
+    """A token was rotated, but can't be used; the text says what the matter is, and how long there is to mend it."""
+
+
+class Renewer:
+    """Renews tokens, one user at a time.
+
+    :param administration: asks Snowflake, in a session of the administrator
+    :param store: where tokens are kept
+    :param sign_in: signs a user in to Snowflake with a secret, as Tableau will: as a password
+    :param now: what time it is for Snowflake
+    """
+
+    def __init__(
+        self,
+        administration: Administration,
+        store: TokenStore,
+        sign_in: Callable[[User, str], None],
+        now: datetime,
+    ) -> None:
+        self._administration = administration
+        self._store = store
+        self._sign_in = sign_in
+        self._now = now
+
+    def look(self, user: User, wishes: Wishes) -> Decision:
+        """What is to be done about a user's token. Changes nothing.
+
+        One that is kept but was not tried yet, because a run was killed, is due: it is to be brought to its end.
+        """
+        kept = self._store.read(user.conn_id)
+        decision = self._decide(user, kept, self._administration.tokens(user.name), wishes)
+        if kept is not None and kept.pending is not None and decision.token is not None:
+            note = "a renewal was begun and did not come to its end; that comes first"
+            return replace(decision, state=State.DUE, rotate=True, problem=None, note=note)
+        return decision
+
+    def renew(self, user: User, wishes: Wishes) -> Renewal:
+        """Do what is due for a user's token.
+
+        :raises RenewalFailed: when there is a new token that can't be used
+        """
+        kept = self._store.read(user.conn_id)
+        tokens = self._administration.tokens(user.name)
+        if kept is not None and kept.pending is not None:
+            renewed = self._finish(user, kept.pending, tokens)
+            if renewed is not None:
+                return renewed
+            kept = self._store.read(user.conn_id)
+        decision = self._decide(user, kept, tokens, wishes)
+        if not decision.rotate or decision.token is None:
+            return Renewal(decision)
+        token = decision.token
+        if kept is None or _is_outdated(user, kept):
+            # From here on it shows when a rotation is lost: the token in force is another one then.
+            adopted = KeptToken(user.password, token.name, token.expires_at.isoformat(), is_renewed=False)
+            self._store.adopt(user.conn_id, adopted)
+        secret = self._administration.rotate(user.name, token.name, decision.overlap_hours)
+        pending = KeptToken(secret, token.name)
+        self._store.keep_pending(user.conn_id, pending)
+        log.info("The token %s of %s is rotated, and its new secret is kept.", token.name, user.name)
+        renewed = self._finish(user, pending, self._administration.tokens(user.name))
+        if renewed is None:
+            raise RenewalFailed(f"Snowflake does not accept the token {token.name} that it has just handed out.")
+        return replace(renewed, decision=decision)
+
+    def _decide(self, user: User, kept: KeptTokens | None, tokens: Sequence[Token], wishes: Wishes) -> Decision:
+        known = kept.current.expires_at if kept is not None and not _is_outdated(user, kept) else None
+        return decide(tokens, user.token_name, datetime.fromisoformat(known) if known else None, self._now, wishes)
+
+    def _finish(self, user: User, pending: KeptToken, tokens: Sequence[Token]) -> Renewal | None:
+        """Try a pending token once, and make it current; None when it is dead, and forgotten."""
+        in_force = next((token for token in tokens if token.rotated_to is None and token.name == pending.name), None)
+        try:
+            self._sign_in(user, pending.secret)
+        except SnowflakeRefused as refused:
+            good = in_force is not None and in_force.is_alive(self._now) and not in_force.is_disabled
+            if refused.refusal not in _DEAD or not good:
+                raise RenewalFailed(f"{refused} {self._time_left(pending, tokens)}") from None
+            log.warning("The token that was kept of %s is dead, and forgotten. %s", user.name, refused)
+            self._store.drop_pending(user.conn_id)
+            return None
+        if in_force is not None:
+            pending = replace(pending, expires_at=in_force.expires_at.isoformat())
+            self._store.keep_pending(user.conn_id, pending)
+        self._store.promote(user.conn_id)
+        log.info("The new token %s of %s works, and is the current one from now on.", pending.name, user.name)
+        return Renewal(Decision(State.DUE, in_force), is_renewed=True)
+
+    def _time_left(self, pending: KeptToken, tokens: Sequence[Token]) -> str:
+        before = [token for token in tokens if token.rotated_to == pending.name and token.is_alive(self._now)]
+        if not before:
+            return "THE SECRET BEFORE IT, WHICH TABLEAU EMBEDS, IS DEAD."
+        until = max(token.expires_at for token in before)
+        kept = "The new token is kept, and tried again at the next run; what Tableau embeds lives until"
+        return f"{kept} {until:%Y-%m-%d %H:%M} UTC."
+
+
+def _is_outdated(user: User, kept: KeptTokens) -> bool:
+    """Whether a person has written another token into the Airflow connection, while that is still what counts."""
+    return not kept.current.is_renewed and kept.current.secret != user.password

@@ -1,0 +1,112 @@
+"""Whole runs of the renewal, and the rotation in Tableau that follows."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from sandbox import stage
+from sandbox.snowflake import KeyPair, SnowflakeServer, SnowflakeState, make_key_pair, snowflake_behind
+from sandbox.tableau import TableauServer, TableauState
+from tests.dags.airflow_under_test import AirflowUnderTest, Run
+from tests.dags.rotations import Rotations
+from tests.dags.small_tableau import BI, ETL, small_tableau
+
+RENEWAL = "renew_snowflake_pat"
+USERS = (ETL, BI)
+Serve = Callable[[TableauState], TableauServer]
+
+
+@pytest.fixture(scope="module")
+def keys() -> KeyPair:
+    return make_key_pair()
+
+
+@dataclass
+class Stage:
+    """A Tableau and the Snowflake behind it, and runs of both DAGs beside them."""
+
+    airflow: AirflowUnderTest
+    rotate: Rotations
+    tableau: TableauServer
+    snowflake: SnowflakeServer
+    keys: KeyPair
+
+    def connections(self) -> dict[str, dict[str, object]]:
+        connections = stage.airflow_connections(self.tableau.port, self.tableau.state.site)
+        where = {"host": "127.0.0.1", "port": self.snowflake.port}
+        for credential in USERS:
+            fields = connections[stage.snowflake_conn_id(credential)]
+            fields["password"] = credential.secret
+            fields["extra"] = {"account": credential.account, **where}
+        key = base64.b64encode(self.keys.private.encode()).decode()
+        admin = {"account": "acme-prod", "role": "TOKEN_ROTATOR", "private_key_content": key, **where}
+        connections["snowflake_admin"] = {"conn_type": "snowflake", "login": "TOKEN_ROTATION", "extra": admin}
+        return connections
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return self.snowflake.environment | {"CREDENTIAL_ROTATION_SNOWFLAKE_CHECK": "on"}
+
+    def renew(self, **params: Any) -> Run:
+        conf = stage.conf(USERS, **params)
+        run = self.airflow.run(conf, self.connections(), environment=self.environment, dag=RENEWAL)
+        for credential in USERS:
+            self.rotate.secrets |= {token.secret: token.secret for token in self.tokens(credential.login)}
+        return run
+
+    def tokens(self, login: str) -> list[Any]:
+        return list(self.snowflake.state.accounts["acme-prod"].user(login).tokens)
+
+    def in_force(self, login: str) -> Any:
+        return next(token for token in self.tokens(login) if token.rotated_to is None)
+
+
+@pytest.fixture
+def staged(airflow: AirflowUnderTest, rotate: Rotations, serve: Serve, keys: KeyPair) -> Iterator[Stage]:
+    tableau = serve(small_tableau(*USERS))
+    state: SnowflakeState = snowflake_behind(tableau.state, keys)
+    airflow.forget_tokens()
+    with SnowflakeServer(state) as snowflake:
+        yield Stage(airflow, rotate, tableau, snowflake, keys)
+
+
+def test_a_dry_run_says_what_is_due_and_rotates_nothing(staged: Stage) -> None:
+    run = staged.renew(dry_run=True)
+    assert run.state == "success"
+    assert [user["outcome"] for user in run.report["users"]] == ["planned", "planned"]
+    assert [user["decision"] for user in run.report["users"]] == ["due", "due"]
+    assert staged.snowflake.requests.count("rotate_token") == 0
+
+
+def test_what_expires_soon_is_renewed_and_tried(staged: Stage) -> None:
+    run = staged.renew()
+    assert run.state == "success"
+    assert [user["outcome"] for user in run.report["users"]] == ["renewed", "renewed"]
+    assert staged.snowflake.requests.count("rotate_token") == 2
+    for credential in USERS:
+        assert staged.in_force(credential.login).secret != credential.secret
+    assert run.states("publish") == ["success"]
+
+
+def test_the_rotation_that_follows_embeds_the_renewed_tokens(staged: Stage) -> None:
+    staged.renew()
+    run = staged.rotate(staged.tableau, staged.connections(), environment=staged.environment, connections_per_task=5)
+    assert run.state == "success"
+    site = staged.tableau.state.site
+    for credential in USERS:
+        held = {site.connection(target.connection_id).password for target in site.expected_targets(credential.name)}
+        assert held == {staged.in_force(credential.login).secret}
+
+
+def test_what_is_renewed_is_not_due_any_more_and_nothing_is_published(staged: Stage) -> None:
+    staged.renew()
+    run = staged.renew()
+    assert run.state == "success"
+    assert staged.snowflake.requests.count("rotate_token") == 2
+    assert {user["outcome"] for user in run.report["users"]} == {"nothing_to_do"}
+    assert run.states("publish") == ["skipped"]
