@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import ParamValidationError
 
-from credential_rotation.dag_params import defaults, rotation_params
+from credential_rotation.dag_params import defaults, renewal_params, rotation_params
+from credential_rotation.renewal.decision import Wishes
+from credential_rotation.renewal.params import RenewalParams
 from credential_rotation.rotation.params import RotationParams
+from credential_rotation.settings import Settings
 from tests.builders import DEFAULTS
 
 TEXTS, SWITCH, MAYBE_TEXT, MAYBE_NUMBER = "array", "boolean", ["null", "string"], ["null", "integer"]
@@ -36,6 +39,36 @@ CONTRACT: dict[str, tuple[Any, Any]] = {
     "connections_per_task": (MAYBE_NUMBER, None),
     "max_requests_per_minute": (MAYBE_NUMBER, None),
 }
+
+RENEWAL_CONTRACT: dict[str, tuple[Any, Any]] = {
+    "snowflake_conn_ids": (TEXTS, ["snowflake_pat"]),
+    "admin_conn_id": ("string", "snowflake_admin"),
+    "renew_before_days": ("number", 7),
+    "overlap_hours": ("integer", 24),
+    "dry_run": (SWITCH, False),
+    "force": (SWITCH, False),
+    "remove_rotated": (SWITCH, False),
+}
+
+
+def test_the_form_of_the_renewal_is_that_of_the_contract() -> None:
+    form = renewal_params()
+    assert {name: (param.schema["type"], param.value) for name, param in form.items()} == RENEWAL_CONTRACT
+    assert set(form) == {field.name for field in fields(RenewalParams)}
+    for param in form.values():
+        assert all(param.schema.get(key) for key in ("title", "section", "description_md"))
+
+
+def test_the_form_of_the_renewal_untouched_is_a_usable_run() -> None:
+    params = RenewalParams.parse({name: param.value for name, param in renewal_params().items()})
+    assert params.wishes == Wishes(renew_before_days=7, overlap_hours=24, force=False)
+
+
+def test_connections_that_are_set_are_what_the_forms_begin_with() -> None:
+    settings = replace(Settings.from_environment({}), tableau_conn_ids=("east", "west"), snowflake_conn_ids=("etl",))
+    assert rotation_params(settings)["tableau_conn_ids"].value == ["east", "west"]
+    assert rotation_params(settings)["snowflake_conn_ids"].value == ["etl"]
+    assert renewal_params(settings)["snowflake_conn_ids"].value == ["etl"]
 
 
 def test_names_types_and_defaults_are_those_of_the_contract() -> None:

@@ -16,6 +16,10 @@ def test_without_any_the_defaults_are_those_of_the_contract() -> None:
         reports="file:///opt/airflow/credential_rotation",
         snowflake_check=True,
         proof_minutes=120.0,
+        renew_schedule="@daily",
+        token_store="variable",
+        tableau_conn_ids=("tableau_default",),
+        snowflake_conn_ids=("snowflake_pat",),
     )
 
 
@@ -28,6 +32,10 @@ def test_each_can_be_set() -> None:
             "CREDENTIAL_ROTATION_REPORTS": " memory://bucket/reports/ ",
             "CREDENTIAL_ROTATION_SNOWFLAKE_CHECK": " Off ",
             "CREDENTIAL_ROTATION_PROOF_MINUTES": " 7.5 ",
+            "CREDENTIAL_ROTATION_RENEW_SCHEDULE": " 0 3 * * 1 ",
+            "CREDENTIAL_ROTATION_TOKEN_STORE": " elsewhere ",
+            "CREDENTIAL_ROTATION_TABLEAU_CONN_IDS": " one, ,two,",
+            "CREDENTIAL_ROTATION_SNOWFLAKE_CONN_IDS": "etl",
         }
     )
     assert settings == Settings(
@@ -37,12 +45,36 @@ def test_each_can_be_set() -> None:
         reports="memory://bucket/reports",
         snowflake_check=False,
         proof_minutes=7.5,
+        renew_schedule="0 3 * * 1",
+        token_store="elsewhere",
+        tableau_conn_ids=("one", "two"),
+        snowflake_conn_ids=("etl",),
     )
+
+
+def test_the_renewal_can_be_left_to_people() -> None:
+    assert Settings.from_environment({"CREDENTIAL_ROTATION_RENEW_SCHEDULE": " Off "}).renew_schedule is None
+
+
+def test_between_commas_only_there_are_the_names_by_default() -> None:
+    settings = Settings.from_environment({"CREDENTIAL_ROTATION_SNOWFLAKE_CONN_IDS": " , "})
+    assert settings.snowflake_conn_ids == ("snowflake_pat",)
 
 
 @pytest.mark.parametrize(
     "name",
-    ["SCHEDULE", "MAX_PARALLEL_TASKS", "REQUESTS_IN_FLIGHT", "REPORTS", "SNOWFLAKE_CHECK", "PROOF_MINUTES"],
+    [
+        "SCHEDULE",
+        "MAX_PARALLEL_TASKS",
+        "REQUESTS_IN_FLIGHT",
+        "REPORTS",
+        "SNOWFLAKE_CHECK",
+        "PROOF_MINUTES",
+        "RENEW_SCHEDULE",
+        "TOKEN_STORE",
+        "TABLEAU_CONN_IDS",
+        "SNOWFLAKE_CONN_IDS",
+    ],
 )
 def test_an_empty_one_is_as_good_as_none(name: str) -> None:
     assert Settings.from_environment({f"CREDENTIAL_ROTATION_{name}": " "}) == Settings.from_environment({})

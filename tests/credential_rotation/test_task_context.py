@@ -14,7 +14,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowRescheduleException
 from airflow.sdk.execution_time.comms import PutVariable
 
-from credential_rotation import task_context
+from credential_rotation import running_task, task_context
 from credential_rotation.fingerprint import Fingerprints, NoFingerprints
 from credential_rotation.hooks.tableau import TableauHook
 from credential_rotation.journal import Journal
@@ -24,8 +24,10 @@ from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.wrong_input import UnusableParams
 from credential_rotation.tableau.errors import NotAllowed
 from credential_rotation.task_context import ThisTask, check_connections, credential
+from credential_rotation.token_stores.kept import KeptToken
 from tests.builders import DEFAULTS, rotation_params, snowflake_credential, target
 from tests.credential_rotation.supervising import Supervisor
+from tests.credential_rotation.token_keeping import MemoryTokenStore
 
 TOKEN = "pat-that-nobody-may-read"
 TABLEAU = {"conn_type": "tableau", "host": "tableau.acme.example", "login": "rotation", "password": "tableau-secret"}
@@ -62,17 +64,29 @@ class _DagRun:
     start_date: datetime | None = None
 
 
+@dataclass
+class _Event:
+    extra: dict[str, Any] | None
+
+
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Start:
     """Starts a task of a run."""
 
-    def start(conf: dict[str, Any] | None = None, started: datetime | None = None, **instance: Any) -> ThisTask:
+    def start(
+        conf: dict[str, Any] | None = None,
+        started: datetime | None = None,
+        events: dict[str, list[_Event]] | None = None,
+        **instance: Any,
+    ) -> ThisTask:
         context = {
             "ti": _Instance(**instance),
             "dag_run": _DagRun(conf or {}, started),
             "params": DEFAULTS | (conf or {}),
+            "triggering_asset_events": events or {},
         }
-        monkeypatch.setattr(task_context, "get_current_context", lambda: context)
+        for module in (running_task, task_context):
+            monkeypatch.setattr(module, "get_current_context", lambda: context)
         return ThisTask()
 
     return start
@@ -82,15 +96,24 @@ class TestConnections:
     """Wrong connections are found before anything is asked of Tableau."""
 
     def test_right_ones_are_no_problem(self, define: Define) -> None:
-        check_connections(rotation_params())
+        check_connections(rotation_params(), MemoryTokenStore())
 
     def test_a_credential_is_that_of_its_connection(self, define: Define) -> None:
-        found = credential("snowflake_pat")
+        found = credential("snowflake_pat", MemoryTokenStore())
         assert (found.login, found.token) == ("ETL_USER", TOKEN)
+
+    def test_a_token_that_was_renewed_counts_before_that_of_the_connection(self, define: Define) -> None:
+        store = MemoryTokenStore()
+        store.adopt("snowflake_pat", KeptToken(TOKEN, "TABLEAU", is_renewed=False))
+        assert credential("snowflake_pat", store).secrets == [TOKEN]
+        store.keep_pending("snowflake_pat", KeptToken("not-tried-yet", "TABLEAU"))
+        assert credential("snowflake_pat", store).secrets == [TOKEN]
+        store.promote("snowflake_pat")
+        assert credential("snowflake_pat", store).secrets == ["not-tried-yet", TOKEN]
 
     def test_one_that_does_not_exist_is_named(self, define: Define) -> None:
         with pytest.raises(UnusableCredential, match="no Airflow connection 'snowflake_typo'"):
-            credential("snowflake_typo")
+            credential("snowflake_typo", MemoryTokenStore())
 
     def test_all_problems_are_told_at_once_and_no_secret(self, define: Define) -> None:
         define("tableau_default", TABLEAU, host="")
@@ -100,7 +123,7 @@ class TestConnections:
             snowflake_conn_ids=["snowflake_pat", "snowflake_bi", "snowflake_typo"],
         )
         with pytest.raises(UnusableParams) as raised:
-            check_connections(params)
+            check_connections(params, MemoryTokenStore())
         told = str(raised.value)
         for words in (
             "'tableau_default': host is empty",
@@ -124,20 +147,20 @@ class TestConnections:
     def test_two_for_the_same_site_are_refused(self, define: Define, changes: dict[str, Any]) -> None:
         define("tableau_too", TABLEAU, **changes)
         with pytest.raises(UnusableParams, match="'tableau_default' and 'tableau_too' lead to the same Tableau site"):
-            check_connections(rotation_params(tableau_conn_ids=["tableau_default", "tableau_too"]))
+            check_connections(rotation_params(tableau_conn_ids=["tableau_default", "tableau_too"]), MemoryTokenStore())
 
     def test_two_sites_with_one_tableau_pat_would_end_each_other_s_sessions(self, define: Define) -> None:
         define("tableau_default", TABLEAU, extra={"auth": "pat", "site": "one"})
         define("tableau_too", TABLEAU, extra={"auth": "pat", "site": "two"})
         with pytest.raises(UnusableParams, match="with the same Tableau PAT"):
-            check_connections(rotation_params(tableau_conn_ids=["tableau_default", "tableau_too"]))
+            check_connections(rotation_params(tableau_conn_ids=["tableau_default", "tableau_too"]), MemoryTokenStore())
 
     @pytest.mark.parametrize("extra", [{"auth": "password", "site": "two"}, {"auth": "pat", "site": "two"}])
     def test_two_sites_with_sign_ins_of_their_own_are_fine(self, define: Define, extra: dict[str, str]) -> None:
         define("tableau_default", TABLEAU, extra={"auth": extra["auth"], "site": "one"})
         login = "another PAT" if extra["auth"] == "pat" else TABLEAU["login"]
         define("tableau_too", TABLEAU, login=login, extra=extra)
-        check_connections(rotation_params(tableau_conn_ids=["tableau_default", "tableau_too"]))
+        check_connections(rotation_params(tableau_conn_ids=["tableau_default", "tableau_too"]), MemoryTokenStore())
 
 
 class TestTask:
@@ -145,6 +168,16 @@ class TestTask:
 
     def test_params_are_those_of_the_run(self, start: Start) -> None:
         assert start({"dry_run": True}).params.dry_run
+
+    def test_a_run_that_the_renewal_started_is_about_what_was_renewed(self, start: Start) -> None:
+        renewed = [_Event({"snowflake_conn_ids": ["etl", "bi"]}), _Event({"snowflake_conn_ids": ["bi"]}), _Event({})]
+        assert start(events={"snowflake_pat": renewed}).params.snowflake_conn_ids == ["etl", "bi"]
+        for nothing in (
+            {},
+            {"snowflake_pat": [_Event(None)]},
+            {"snowflake_pat": [_Event({"snowflake_conn_ids": "x"})]},
+        ):
+            assert start(events=nothing).params.snowflake_conn_ids == ["snowflake_pat"]
 
     def test_an_unknown_key_is_refused_and_yet_it_is_known_whether_the_run_was_dry(self, start: Start) -> None:
         task = start({"dry_run": True, "dryrun": True})
@@ -227,18 +260,20 @@ class TestTask:
     def test_fingerprints_are_those_of_this_airflow(self, start: Start, supervisor: Supervisor) -> None:
         assert start().fingerprints == start().fingerprints
 
-    def test_a_roll_back_embeds_the_secret_before(self, start: Start, define: Define) -> None:
+    def test_a_roll_back_embeds_the_secret_before(self, start: Start, define: Define, supervisor: Supervisor) -> None:
         define("snowflake_pat", SNOWFLAKE, extra={"account": "acme-prod", "previous_password": "the-one-before"})
         assert start().credential("snowflake_pat").secrets == [TOKEN, "the-one-before"]
         turned = start({"roll_back": True}).credential("snowflake_pat")
         assert (turned.token, turned.previous) == ("the-one-before", TOKEN)
 
-    def test_a_roll_back_without_a_secret_to_put_back_is_refused(self, start: Start, define: Define) -> None:
+    def test_a_roll_back_without_a_secret_to_put_back_is_refused(
+        self, start: Start, define: Define, supervisor: Supervisor
+    ) -> None:
         with pytest.raises(UnusableCredential, match="previous_password") as raised:
             start({"roll_back": True}).credential("snowflake_pat")
         assert TOKEN not in str(raised.value)
         with pytest.raises(UnusableParams, match="previous_password"):
-            check_connections(rotation_params(roll_back=True))
+            check_connections(rotation_params(roll_back=True), MemoryTokenStore())
 
     def test_a_plan_that_is_forgotten_has_taught_the_ledger_first(self, start: Start) -> None:
         task = start()
