@@ -116,7 +116,8 @@ def _after_a_lost_rotation(
     Another rotation does no harm while the secret before, which Tableau embeds, lives: its clock runs on regardless.
     After that, the one in force may be what a person has given to Tableau meanwhile, and would be killed by it.
     """
-    lives_until = max((token.expires_at for token in before), default=None)
+    # Which of several Tableau embeds can't be seen, since each lost rotation leaves one: the first to die is safe.
+    lives_until = min((token.expires_at for token in before), default=None)
     why = f"the token {found.name} in force is not the one that is kept here: a rotation was lost, or a person rotated"
     if lives_until is None and not wishes.force:
         return Decision(
@@ -141,7 +142,7 @@ def _rotation(found: Token, tokens: Sequence[Token], now: datetime, wishes: Wish
             State.NO_FREE_SLOT,
             found,
             problem=f"the user has {alive} tokens that have not expired, and Snowflake allows {MOST_TOKENS}. Remove "
-            "some, or run with remove_rotated.",
+            "those that nothing embeds any more: ALTER USER ... REMOVE PROGRAMMATIC ACCESS TOKEN.",
         )
     if overlap < min(LEAST_OVERLAP_HOURS, wishes.overlap_hours) and not wishes.force:
         return Decision(

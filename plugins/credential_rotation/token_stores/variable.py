@@ -32,7 +32,7 @@ class VariableTokenStore:
         except VariableTrouble as problem:
             # Taken for "not there", the token of the Airflow connection would count, which is an old one.
             raise StoreUnusable(f"The Airflow Variable '{_PREFIX}{conn_id}' {problem}.") from None
-        if not text:
+        if text is None:
             return None
         hide_in_logs(text)
         try:
@@ -40,14 +40,14 @@ class VariableTokenStore:
             kept = {name: KeptToken(**values[name]) if values.get(name) else None for name in _NAMES}
         except (ValueError, TypeError, AttributeError):
             kept = {"current": None}
-        if kept["current"] is None:
+        secrets = [token.secret for token in kept.values() if token is not None]
+        if kept["current"] is None or not all(isinstance(secret, str) and secret for secret in secrets):
             raise StoreUnusable(
                 f"The Airflow Variable '{_PREFIX}{conn_id}' holds something else than the tokens of '{conn_id}'. Put "
                 "back what was there; deleted, the Airflow connection's password counts again."
             )
-        for token in kept.values():
-            if token is not None:
-                hide_in_logs(token.secret)
+        for secret in secrets:
+            hide_in_logs(secret)
         return KeptTokens(kept["current"], kept.get("previous"), kept.get("pending"))
 
     def adopt(self, conn_id: str, current: KeptToken) -> None:
