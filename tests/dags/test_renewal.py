@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import requests
+from moto.server import ThreadedMotoServer
 
 from sandbox import stage
+from sandbox.airflow_settings import connection_environment
 from sandbox.snowflake import KeyPair, SnowflakeServer, SnowflakeState, make_key_pair, snowflake_behind
 from sandbox.tableau import TableauServer, TableauState
 from tests.dags.airflow_under_test import AirflowUnderTest, Run
@@ -26,6 +29,25 @@ def keys() -> KeyPair:
     return make_key_pair()
 
 
+@pytest.fixture(scope="module")
+def aws() -> Iterator[str]:
+    """A server that stands for AWS."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(params=["variable", "aws-secrets-manager://aws_default/credential_rotation/"], ids=["variable", "AWS"])
+def token_store(request: pytest.FixtureRequest, aws: str) -> dict[str, str]:
+    """The environment of runs that keep tokens there: nothing is kept yet."""
+    requests.post(f"{aws}/moto-api/reset", timeout=10).raise_for_status()
+    extra = {"endpoint_url": aws, "region_name": "eu-central-1"}
+    connection = {"conn_type": "aws", "login": "AKIAEXAMPLE", "password": "signs-requests", "extra": extra}
+    return {"CREDENTIAL_ROTATION_TOKEN_STORE": request.param, **connection_environment({"aws_default": connection})}
+
+
 @dataclass
 class Stage:
     """A Tableau and the Snowflake behind it, and runs of both DAGs beside them."""
@@ -35,6 +57,7 @@ class Stage:
     tableau: TableauServer
     snowflake: SnowflakeServer
     keys: KeyPair
+    token_store: dict[str, str]
 
     def connections(self) -> dict[str, dict[str, object]]:
         connections = stage.airflow_connections(self.tableau.port, self.tableau.state.site)
@@ -50,7 +73,7 @@ class Stage:
 
     @property
     def environment(self) -> dict[str, str]:
-        return self.snowflake.environment | {"CREDENTIAL_ROTATION_SNOWFLAKE_CHECK": "on"}
+        return self.snowflake.environment | {"CREDENTIAL_ROTATION_SNOWFLAKE_CHECK": "on"} | self.token_store
 
     def renew(self, **params: Any) -> Run:
         conf = stage.conf(USERS, **params)
@@ -67,12 +90,14 @@ class Stage:
 
 
 @pytest.fixture
-def staged(airflow: AirflowUnderTest, rotate: Rotations, serve: Serve, keys: KeyPair) -> Iterator[Stage]:
+def staged(
+    airflow: AirflowUnderTest, rotate: Rotations, serve: Serve, keys: KeyPair, token_store: dict[str, str]
+) -> Iterator[Stage]:
     tableau = serve(small_tableau(*USERS))
     state: SnowflakeState = snowflake_behind(tableau.state, keys)
     airflow.forget_tokens()
     with SnowflakeServer(state) as snowflake:
-        yield Stage(airflow, rotate, tableau, snowflake, keys)
+        yield Stage(airflow, rotate, tableau, snowflake, keys, token_store)
 
 
 def test_a_dry_run_says_what_is_due_and_rotates_nothing(staged: Stage) -> None:
