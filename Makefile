@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui kills test test-cluster lint lock clean
+.PHONY: help install demo ui kills test test-kills test-cluster lint lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -24,7 +24,7 @@ $(VENV)/.installed-cluster: $(VENV)/.installed requirements-cluster.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-cluster.lock
 	@touch $@
 
-demo: install  ## rotate every credential of a sandbox Tableau on a real local Airflow, and look that it is so
+demo: install  ## renew tokens and rotate them in a sandbox Tableau on a real local Airflow, and look that it is so
 	$(BIN)/python -m sandbox demo
 
 ui: install  ## leave that Airflow and the sandbox up, and print the login
@@ -35,6 +35,9 @@ kills: install  ## kill tasks in the middle of 20 runs, and see that nothing is 
 
 test: install  ## the whole default test suite
 	$(BIN)/python -m pytest
+
+test-kills: install  ## a task is killed in the middle of a run on a real scheduler
+	$(BIN)/python -m pytest -m kills tests/scheduler
 
 test-cluster: $(VENV)/.installed-cluster  ## the topology of docker-compose.yaml on this machine's PostgreSQL and Redis
 	$(BIN)/python -m pytest -m cluster tests/cluster

@@ -1,4 +1,4 @@
-"""`make demo` and `make ui`: the rotation on a real Airflow against a sandbox Tableau."""
+"""`make demo` and `make ui`: renewal and rotation on a real Airflow, against a sandbox Tableau and its Snowflake."""
 
 from __future__ import annotations
 
@@ -10,37 +10,43 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from sandbox import stage
-from sandbox.airflow_api import AirflowError
+from sandbox.airflow_api import AirflowError, Progress
 from sandbox.follow import Follow
 from sandbox.local_airflow import REPOSITORY, LocalAirflow, free_port
+from sandbox.snowflake import SnowflakeServer, make_key_pair, snowflake_behind
 from sandbox.summary import print_report, print_verdict
-from sandbox.tableau import Site, TableauServer, build_site
+from sandbox.tableau import ExpectedTarget, SandboxCredential, Site, TableauServer, TableauState, build_site
 from sandbox.verdict import Embedded, compare_with_report, judge, take_snapshot
 
 RUN_TIMEOUT_SECONDS = 600
 AIRFLOW_PORT = 8080
+ASSET_TIMEOUT_SECONDS = 60
+OVERLAP_HOURS = 24
 
 
 @dataclass
 class Demo:
-    """A sandbox Tableau and the Airflow that looks after it, both running."""
+    """A sandbox Tableau, the Snowflake behind it, and the Airflow that looks after both; all running."""
 
     tableau: TableauServer
+    snowflake: SnowflakeServer
     airflow: LocalAirflow
     before: dict[str, Embedded]
     console: Console
 
 
 def main_demo(argv: Sequence[str] | None = None) -> int:
-    """Rotate everything once, and look; 0 only when the run is green and Tableau holds what it should."""
-    parser = _parser("demo", "Rotate every credential of a sandbox Tableau on a real local Airflow, and look.")
+    """Let tokens be renewed and rotated, and look; 0 only when all is as it should be in Snowflake and in Tableau."""
+    parser = _parser(
+        "demo", "Renew tokens that expire in three days and rotate them in Tableau, on a real local Airflow."
+    )
     options = parser.parse_args(argv)
     return _guarded(options, _demo, when_interrupted=130)
 
@@ -56,7 +62,7 @@ def main_ui(argv: Sequence[str] | None = None) -> int:
 def _demo(options: argparse.Namespace, console: Console) -> int:
     began = time.monotonic()
     with _running(options, console) as demo:
-        good = _rotate_and_look(demo)
+        good = _renew_and_look(demo)
     verdict = "[bold green]As promised[/]" if good else "[bold red]Not as promised[/]"
     console.print(f"\n{verdict}, after {time.monotonic() - began:.0f} s in all")
     return 0 if good else 1
@@ -65,7 +71,7 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
 def _ui(options: argparse.Namespace, console: Console) -> int:
     with _running(options, console) as demo:
         if options.run:
-            _rotate_and_look(demo)
+            _renew_and_look(demo)
         else:
             demo.airflow.api.unpause(stage.DAG_ID)
         _print_invitation(demo)
@@ -76,42 +82,104 @@ def _ui(options: argparse.Namespace, console: Console) -> int:
 
 @contextmanager
 def _running(options: argparse.Namespace, console: Console) -> Iterator[Demo]:
-    with TableauServer(build_site()) as tableau:
+    keys, tableau_state = make_key_pair(), build_site()
+    snowflake_state = snowflake_behind(tableau_state, keys)
+    with TableauServer(tableau_state) as tableau, SnowflakeServer(snowflake_state) as snowflake:
         if options.faults:
             stage.script_faults(tableau)
         site = tableau.state.site
-        console.print(_describe(tableau, site), soft_wrap=True)
+        console.print(_describe(tableau, snowflake, site), soft_wrap=True)
         console.print("Starting Airflow ...")
         airflow = LocalAirflow(
             options.home,
-            dag_ids=[stage.DAG_ID],
-            connections=stage.airflow_connections(tableau.port, site),
-            env=stage.ENVIRONMENT,
+            dag_ids=[stage.DAG_ID, stage.RENEWAL_DAG_ID],
+            connections=stage.renewal_connections(tableau.port, snowflake.port, site, keys.private),
+            env=stage.renewal_environment(site, snowflake),
             port=options.port or free_port(AIRFLOW_PORT),
             say=console.print,
         )
         with airflow:
-            yield Demo(tableau, airflow, take_snapshot(site), console)
+            yield Demo(tableau, snowflake, airflow, take_snapshot(site), console)
 
 
-def _rotate_and_look(demo: Demo) -> bool:
+def _renew_and_look(demo: Demo) -> bool:
+    """A token that expires in three days, all the way to a Tableau that works when it is dead."""
+    api, say = demo.airflow.api, demo.console.print
     run_id = time.strftime("demo_%Y%m%dT%H%M%S")
-    site = demo.tableau.state.site
-    api = demo.airflow.api
     api.unpause(stage.DAG_ID)
-    api.trigger(stage.DAG_ID, stage.conf(site.credentials.values()), run_id)
-    demo.console.print(f"Run {run_id} is on its way\n")
-    with Follow(demo.console) as follow:
-        end = api.wait_for_run(stage.DAG_ID, run_id, follow, RUN_TIMEOUT_SECONDS, poll=2)
+    api.unpause(stage.RENEWAL_DAG_ID)
+    api.trigger(stage.RENEWAL_DAG_ID, {}, run_id)
+    say("\nThe tokens expire in three days. Renewing them in Snowflake ...\n")
+    renewal = _follow(demo, stage.RENEWAL_DAG_ID, run_id)
+    if renewal.run.state != "success":
+        say(f"[red]The renewal has failed[/]: see {demo.airflow.url}/dags/{stage.RENEWAL_DAG_ID}")
+        return False
+    say("\nThe asset 'snowflake_pat' starts the rotation in Tableau ...\n")
+    rotation_id = _started_by_the_asset(demo)
+    end = _follow(demo, stage.DAG_ID, rotation_id)
 
-    path = demo.airflow.home / "credential_rotation" / stage.DAG_ID / run_id / "report.json"
+    path = demo.airflow.home / "credential_rotation" / stage.DAG_ID / rotation_id / "report.json"
     report = read_report(path)
     print_report(demo.console, report)
-    demo.console.print(f"\nThe report: {path}", soft_wrap=True)
-    verdict = judge(demo.before, site, site.credentials)
-    contradictions = compare_with_report(site, site.credentials, report)
+    say(f"\nThe report: {path}", soft_wrap=True)
+    site = demo.tableau.state.site
+    renewed = {name: _with_token_in_force(demo, credential) for name, credential in site.credentials.items()}
+    verdict = judge(demo.before, site, renewed)
+    contradictions = compare_with_report(site, renewed, report)
     print_verdict(demo.console, verdict, contradictions)
-    return end.run.state == "success" and report["state"] == "success" and verdict.ok and not contradictions
+    works = _works_after_the_overlap(demo)
+    return end.run.state == "success" and report["state"] == "success" and verdict.ok and not contradictions and works
+
+
+def _follow(demo: Demo, dag_id: str, run_id: str) -> Progress:
+    with Follow(demo.console) as follow:
+        return demo.airflow.api.wait_for_run(dag_id, run_id, follow, RUN_TIMEOUT_SECONDS, poll=2)
+
+
+def _started_by_the_asset(demo: Demo) -> str:
+    deadline = time.monotonic() + ASSET_TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        if runs := demo.airflow.api.dag_runs(stage.DAG_ID):
+            return runs[-1].run_id
+        demo.airflow.check_alive()
+        time.sleep(1)
+    raise AirflowError("the asset has started no rotation")
+
+
+def _with_token_in_force(demo: Demo, credential: SandboxCredential) -> SandboxCredential:
+    tokens = demo.snowflake.state.accounts[credential.account].user(credential.login).tokens
+    return replace(credential, new_secret=next(token.secret for token in tokens if token.rotated_to is None))
+
+
+def _works_after_the_overlap(demo: Demo) -> bool:
+    """Move the clock past the overlap, and let Tableau connect with everything that it embeds."""
+    say, state, site = demo.console.print, demo.tableau.state, demo.tableau.state.site
+    demo.snowflake.state.advance(hours=OVERLAP_HOURS + 1)
+    refused = [
+        not demo.snowflake.state.sign_in(
+            address=f"{credential.account}.snowflakecomputing.com",
+            user=credential.login,
+            secret=credential.secret,
+            client="tableau",
+        ).ok
+        for credential in site.credentials.values()
+    ]
+    targets = site.expected_targets()
+    broken = [target.content_name for target in targets if _does_not_connect(state, site, target)]
+    say(f"\n{OVERLAP_HOURS + 1} hours later: {sum(refused)} of {len(refused)} old tokens are refused by Snowflake;")
+    say(f"Tableau connects with {len(targets) - len(broken)} of {len(targets)} connections that embed one.")
+    return all(refused) and not broken
+
+
+def _does_not_connect(state: TableauState, site: Site, target: ExpectedTarget) -> bool:
+    connection = site.connection(target.connection_id)
+    answer = state.snowflake.sign_in(
+        address=connection.server_address,
+        user=connection.username,
+        secret=connection.password or "",
+        client="tableau",
+    )
+    return not answer.ok
 
 
 def read_report(path: Path) -> dict[str, Any]:
@@ -122,13 +190,14 @@ def read_report(path: Path) -> dict[str, Any]:
     return report
 
 
-def _describe(tableau: TableauServer, site: Site) -> str:
+def _describe(tableau: TableauServer, snowflake: SnowflakeServer, site: Site) -> str:
     counts = Counter(content.content_type for content in site.contents)
     listed = ", ".join(f"{count} {content_type.replace('_', ' ')}s" for content_type, count in counts.items())
     users = ", ".join(credential.login for credential in site.credentials.values())
     return (
         f"A sandbox Tableau listens at {tableau.url}: {listed}; {sum(1 for _ in site.connections())} connections, "
-        f"{len(site.expected_targets())} of which embed a secret of the Snowflake users {users}"
+        f"{len(site.expected_targets())} of which embed a secret of the Snowflake users {users}.\n"
+        f"The Snowflake that they lead to listens at {snowflake.url}"
     )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping
 
+from sandbox.snowflake import SnowflakeServer
+from sandbox.snowflake.believable import ADMIN_ROLE, ADMIN_USER
 from sandbox.tableau import (
     TABLEAU_PAT_NAME,
     TABLEAU_PAT_SECRET,
@@ -19,6 +22,7 @@ from sandbox.tableau import (
 )
 
 DAG_ID = "rotate_snowflake_pat_in_tableau"
+RENEWAL_DAG_ID = "renew_snowflake_pat"
 TABLEAU_CONN_ID = "tableau_default"
 
 ENVIRONMENT = {
@@ -56,6 +60,40 @@ def snowflake_connection(credential: SandboxCredential) -> dict[str, object]:
     if credential.server_addresses:
         extra["server_addresses"] = list(credential.server_addresses)
     return {"conn_type": "snowflake", "login": credential.login, "password": credential.new_secret, "extra": extra}
+
+
+def renewal_connections(
+    tableau_port: int, snowflake_port: int, site: Site, private_key: str
+) -> dict[str, dict[str, object]]:
+    """The connections for both DAGs: each Snowflake user with the token that is embedded now, and the administrators.
+
+    :param private_key: of the administrator of each account, PEM
+    """
+    where = {"host": "127.0.0.1", "port": snowflake_port}
+    key = base64.b64encode(private_key.encode()).decode()
+    connections: dict[str, dict[str, object]] = {TABLEAU_CONN_ID: tableau_connection(tableau_port, site)}
+    for credential in site.credentials.values():
+        fields = snowflake_connection(credential)
+        admin = _admin_conn_id(credential.account)
+        extra: dict[str, object] = {"account": credential.account, "admin_conn_id": admin, **where}
+        if credential.tableau_usernames:
+            extra["tableau_usernames"] = list(credential.tableau_usernames)
+        if credential.server_addresses:
+            extra["server_addresses"] = list(credential.server_addresses)
+        connections[snowflake_conn_id(credential)] = fields | {"password": credential.secret, "extra": extra}
+        signed_in_by_key = {"account": credential.account, "role": ADMIN_ROLE, "private_key_content": key, **where}
+        connections[admin] = {"conn_type": "snowflake", "login": ADMIN_USER, "extra": signed_in_by_key}
+    return connections
+
+
+def renewal_environment(site: Site, snowflake: SnowflakeServer) -> dict[str, str]:
+    """The settings for both DAGs beside a sandbox Snowflake."""
+    conn_ids = ",".join(snowflake_conn_id(credential) for credential in site.credentials.values())
+    return snowflake.environment | {"CREDENTIAL_ROTATION_SNOWFLAKE_CONN_IDS": conn_ids}
+
+
+def _admin_conn_id(account: str) -> str:
+    return f"admin_of_{account.replace('-', '_')}"
 
 
 def snowflake_conn_id(credential: SandboxCredential) -> str:

@@ -18,12 +18,14 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from credential_rotation.hooks.snowflake import sign_in_with_password
 from credential_rotation.hooks.snowflake_admin import signed_in_as_admin
-from credential_rotation.renewal.decision import Decision
+from credential_rotation.renewal.decision import Decision, State, Wishes
 from credential_rotation.renewal.params import RenewalParams
 from credential_rotation.renewal.report import FAILED, NOTHING_TO_DO, PLANNED, RENEWED, RenewalReport, UserReport
 from credential_rotation.renewal.step import Renewer, User
+from credential_rotation.renewal.tokens import UnexpectedAnswer
 from credential_rotation.retry_policy import RunIsRed
-from credential_rotation.rotation.credentials import UnusableCredential, token_name_of
+from credential_rotation.rotation.credentials import RenewalWords, UnusableCredential, account_of, renewal_words
+from credential_rotation.rotation.snowflake_words import SnowflakeRefused
 from credential_rotation.rotation.wrong_input import UnusableParams
 from credential_rotation.run_folder import Folder
 from credential_rotation.running_task import RunningTask
@@ -52,12 +54,14 @@ class RenewalTask(RunningTask):
         """A Snowflake user, as its Airflow connection has it."""
         found = connection_credential(conn_id)
         conn = airflow_connection(conn_id)
-        return User(conn_id, found.login, found.token, token_name_of(conn) if conn else None)
+        words = renewal_words(conn) if conn else RenewalWords(None, None)
+        admin = words.admin_conn_id or self.params.admin_conn_id
+        return User(conn_id, found.login, found.token, words.token_name, admin)
 
     @contextmanager
-    def renewer(self) -> Iterator[tuple[Renewer, datetime]]:
-        """Renews tokens in a session of the administrator; and what time it is for Snowflake."""
-        with signed_in_as_admin(self.params.admin_conn_id) as admin:
+    def renewer(self, admin_conn_id: str) -> Iterator[tuple[Renewer, datetime]]:
+        """Renews tokens in a session of an administrator; and what time it is for Snowflake."""
+        with signed_in_as_admin(admin_conn_id) as admin:
             now = admin.now()
             yield Renewer(admin, self.store, _sign_in, now), now
 
@@ -78,32 +82,23 @@ def check_params() -> None:
         task.check_folder()
         for name in task.folder.names("work/users"):
             task.folder.remove(name)
-        problems = []
-        if airflow_connection(task.params.admin_conn_id) is None:
-            problems.append(f"admin_conn_id: there is no Airflow connection '{task.params.admin_conn_id}'.")
-        for conn_id in task.params.snowflake_conn_ids:
-            try:
-                task.user(conn_id)
-            except UnusableCredential as problem:
-                problems.append(str(problem))
+        problems = [problem for conn_id in task.params.snowflake_conn_ids for problem in _problems_of(task, conn_id)]
         if problems:
-            raise UnusableParams(" ".join(problems))
+            raise UnusableParams(" ".join(dict.fromkeys(problems)))
 
 
 def look() -> list[str]:
     """See how the token of each user stands; those to renew."""
     task = RenewalTask()
     params = task.params
-    with task.telling_problems(), task.renewer() as (renewer, now):
-        for conn_id in params.snowflake_conn_ids:
-            user = task.user(conn_id)
-            decision = renewer.look(user, params.wishes)
-            found = _reported(task, user, decision, now)
-            if decision.problem:
-                found = replace(found, outcome=FAILED, reason=decision.problem)
-            elif decision.rotate:
-                found = replace(found, outcome=PLANNED)
-            task.leave(found)
+    users_of: dict[str, list[User]] = {}
+    for user in map(task.user, params.snowflake_conn_ids):
+        users_of.setdefault(user.admin_conn_id, []).append(user)
+    with task.telling_problems():
+        for admin_conn_id, theirs in users_of.items():
+            with task.renewer(admin_conn_id) as (renewer, now):
+                for user in theirs:
+                    task.leave(_seen(task, user, _look(renewer, user, params.wishes), now))
     users = task.users()
     for found in users:
         log.info("%s · %s: %s%s", found.snowflake_conn_id, found.user, found.decision, _because(found))
@@ -116,7 +111,7 @@ def renew(conn_id: str) -> dict[str, Any]:
     user = task.user(conn_id)
     known = next(found for found in task.users() if found.snowflake_conn_id == conn_id)
     try:
-        with task.renewer() as (renewer, now):
+        with task.renewer(user.admin_conn_id) as (renewer, now):
             renewal = renewer.renew(user, task.params.wishes)
             afterwards = renewer.look(user, replace(task.params.wishes, force=False))
             found = _reported(task, user, afterwards, now)
@@ -169,6 +164,37 @@ def report() -> dict[str, Any]:
     if made.state != "success":
         raise RunIsRed(f"{made.verdict()} Report: {path}")
     return brief
+
+
+def _look(renewer: Renewer, user: User, wishes: Wishes) -> Decision:
+    """What is to be done; that one user can't be looked at is no reason to leave the others alone."""
+    try:
+        return renewer.look(user, wishes)
+    except (SnowflakeRefused, UnexpectedAnswer) as problem:
+        return Decision(State.MISSING, problem=str(problem))
+
+
+def _seen(task: RenewalTask, user: User, decision: Decision, now: datetime) -> UserReport:
+    found = _reported(task, user, decision, now)
+    if decision.problem:
+        return replace(found, outcome=FAILED, reason=decision.problem)
+    return replace(found, outcome=PLANNED) if decision.rotate else found
+
+
+def _problems_of(task: RenewalTask, conn_id: str) -> list[str]:
+    try:
+        user = task.user(conn_id)
+        admin = airflow_connection(user.admin_conn_id)
+        if admin is None:
+            return [f"admin_conn_id: there is no Airflow connection '{user.admin_conn_id}'."]
+        if not account_of(admin) & connection_credential(conn_id).addresses:
+            problem = (
+                f"'{conn_id}' is for another Snowflake account than '{user.admin_conn_id}'; name the administrator "
+            )
+            return [problem + "of its account as extra 'admin_conn_id' of that Airflow connection."]
+    except UnusableCredential as problem:
+        return [str(problem)]
+    return []
 
 
 def _sign_in(user: User, secret: str) -> None:

@@ -11,7 +11,7 @@ from sandbox.kills import Plan, Way, play_round
 from sandbox.local_airflow import LocalAirflow
 from sandbox.tableau import TableauServer, TableauState, build_site
 
-pytestmark = pytest.mark.scheduler
+pytestmark = [pytest.mark.scheduler, pytest.mark.kills]
 
 
 @pytest.fixture

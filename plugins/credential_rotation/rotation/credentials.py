@@ -107,12 +107,30 @@ def from_airflow_connection(conn: Connection) -> SnowflakeCredential:
     )
 
 
-def token_name_of(conn: Connection) -> str | None:
-    """The name of the token in Snowflake, where the connection says it.
+@dataclass(frozen=True)
+class RenewalWords:
+    """What an Airflow connection says of the renewal of its token; None where it says nothing.
 
-    :raises UnusableCredential: when it says something else than a text
+    :param token_name: which token of the user is meant
+    :param admin_conn_id: the Airflow connection of who may rotate in this account
     """
-    return _text(conn, _extra(conn), "token_name") or None
+
+    token_name: str | None
+    admin_conn_id: str | None
+
+
+def renewal_words(conn: Connection) -> RenewalWords:
+    """Read what an Airflow connection says of the renewal of its token.
+
+    :raises UnusableCredential: when that is something else than texts
+    """
+    extra = _extra(conn)
+    return RenewalWords(_text(conn, extra, "token_name") or None, _text(conn, extra, "admin_conn_id") or None)
+
+
+def account_of(conn: Connection) -> frozenset[str]:
+    """The addresses of the account that a Snowflake connection is for."""
+    return _addresses(conn, _extra(conn))
 
 
 def _addresses(conn: Connection, extra: dict[str, Any]) -> frozenset[str]:
