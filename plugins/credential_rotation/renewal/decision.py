@@ -12,8 +12,6 @@ from credential_rotation.renewal.tokens import MOST_TOKENS, Token
 
 # What it takes to bring a new token to every connection of a large site, with room for a retry or two.
 LEAST_OVERLAP_HOURS = 2
-# Snowflake's times of one and the same token, shown twice.
-_SAME_TIME = timedelta(seconds=2)
 
 
 class State(StrEnum):
@@ -83,7 +81,7 @@ def decide(
             problem=f"the token {found.name} has expired ({_shown(found.expires_at)}); what embeds it can't connect "
             "any more. Add a new token in Snowflake, write it into the Airflow connection, and forget what is kept.",
         )
-    if known_expiry is not None and abs(found.expires_at - known_expiry) > _SAME_TIME:
+    if known_expiry is not None and not found.expires_about(known_expiry):
         return _after_a_lost_rotation(found, before, tokens, now, wishes)
     if before and not wishes.force:
         until = max(token.expires_at for token in before)

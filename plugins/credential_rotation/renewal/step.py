@@ -40,12 +40,14 @@ class User:
     :param name: in Snowflake
     :param password: what the Airflow connection holds
     :param token_name: the token that is meant; None where the user has just one
+    :param admin_conn_id: the Airflow connection of who may rotate it
     """
 
     conn_id: str
     name: str
     password: str = field(repr=False)
     token_name: str | None = None
+    admin_conn_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,11 +115,19 @@ class Renewer:
             # From here on it shows when a rotation is lost: the token in force is another one then.
             adopted = KeptToken(user.password, token.name, token.expires_at.isoformat(), is_renewed=False)
             self._store.adopt(user.conn_id, adopted)
+        else:
+            # A place that takes nothing just now is found out before a secret depends on it.
+            self._store.drop_pending(user.conn_id)
         secret = self._administration.rotate(user.name, token.name, decision.overlap_hours)
         pending = KeptToken(secret, token.name)
         self._store.keep_pending(user.conn_id, pending)
         log.info("The token %s of %s is rotated, and its new secret is kept.", token.name, user.name)
-        renewed = self._finish(user, pending, self._administration.tokens(user.name))
+        tokens = self._administration.tokens(user.name)
+        if (in_force := _in_force(tokens, token.name)) is not None:
+            # By that it is known again: one that is in force is never forgotten, though it can't sign in yet.
+            pending = replace(pending, expires_at=in_force.expires_at.isoformat())
+            self._store.keep_pending(user.conn_id, pending)
+        renewed = self._finish(user, pending, tokens)
         if renewed is None:
             raise RenewalFailed(f"Snowflake does not accept the token {token.name} that it has just handed out.")
         return replace(renewed, decision=decision)
@@ -128,28 +138,34 @@ class Renewer:
 
     def _finish(self, user: User, pending: KeptToken, tokens: Sequence[Token]) -> Renewal | None:
         """Try a pending token once, and make it current; None when it is dead, and forgotten."""
-        in_force = next((token for token in tokens if token.rotated_to is None and token.name == pending.name), None)
+        in_force = _in_force(tokens, pending.name)
         try:
             self._sign_in(user, pending.secret)
         except SnowflakeRefused as refused:
-            good = in_force is not None and in_force.is_alive(self._now) and not in_force.is_disabled
-            if refused.refusal not in _DEAD or not good:
+            if refused.refusal not in _DEAD or not self._is_replaced(pending, in_force):
                 raise RenewalFailed(f"{refused} {self._time_left(pending, tokens)}") from None
             log.warning("The token that was kept of %s is dead, and forgotten. %s", user.name, refused)
             self._store.drop_pending(user.conn_id)
             return None
-        if in_force is not None:
+        if in_force is not None and pending.expires_at is None:
             pending = replace(pending, expires_at=in_force.expires_at.isoformat())
             self._store.keep_pending(user.conn_id, pending)
         self._store.promote(user.conn_id)
         log.info("The new token %s of %s works, and is the current one from now on.", pending.name, user.name)
         return Renewal(Decision(State.DUE, in_force), is_renewed=True)
 
+    def _is_replaced(self, pending: KeptToken, in_force: Token | None) -> bool:
+        """Whether another secret is in force, as far as is known; a token whose role is gone is called invalid, too."""
+        if in_force is None or in_force.is_disabled or not in_force.is_alive(self._now):
+            return False
+        return pending.expires_at is None or not in_force.expires_about(datetime.fromisoformat(pending.expires_at))
+
     def _time_left(self, pending: KeptToken, tokens: Sequence[Token]) -> str:
         before = [token for token in tokens if token.rotated_to == pending.name and token.is_alive(self._now)]
         if not before:
             return "THE SECRET BEFORE IT, WHICH TABLEAU EMBEDS, IS DEAD."
-        until = max(token.expires_at for token in before)
+        # Of several, all but one were lost; which one Tableau embeds can't be seen.
+        until = min(token.expires_at for token in before)
         kept = "The new token is kept, and tried again at the next run; what Tableau embeds lives until"
         return f"{kept} {until:%Y-%m-%d %H:%M} UTC."
 
@@ -157,3 +173,7 @@ class Renewer:
 def _is_outdated(user: User, kept: KeptTokens) -> bool:
     """Whether a person has written another token into the Airflow connection, while that is still what counts."""
     return not kept.current.is_renewed and kept.current.secret != user.password
+
+
+def _in_force(tokens: Sequence[Token], name: str) -> Token | None:
+    return next((token for token in tokens if token.rotated_to is None and token.name == name), None)

@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 # Of the user's tokens that have not expired; disabled and rotated ones count.
 MOST_TOKENS = 15
+# Snowflake's times of one and the same token, shown twice.
+_SAME_TIME = timedelta(seconds=2)
 _ROTATED_NAME = re.compile(r"(?P<name>.+)_ROTATED_\d{10,}")
 
 
@@ -45,6 +47,10 @@ class Token:
     def hours_left(self, now: datetime) -> float:
         """The hours until it expires."""
         return (self.expires_at - now).total_seconds() / 3600
+
+    def expires_about(self, when: datetime) -> bool:
+        """Whether it is the one that was seen to expire then: each rotation makes a later time."""
+        return abs(self.expires_at - when) <= _SAME_TIME
 
 
 def read_token(row: Mapping[str, Any]) -> Token:

@@ -1,0 +1,143 @@
+"""Runs of a renewal against a Snowflake, that can be ended at any step."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+from airflow.sdk import Connection
+
+from credential_rotation.hooks.snowflake import sign_in_with_password
+from credential_rotation.hooks.snowflake_admin import signed_in_as_admin
+from credential_rotation.renewal.decision import Decision, Wishes
+from credential_rotation.renewal.step import Renewal, Renewer, User
+from credential_rotation.token_stores.kept import KeptTokens
+from sandbox.snowflake import AccessToken, SnowflakeServer, SnowflakeState, TokenStatus
+from tests.credential_rotation.token_keeping import MemoryTokenStore
+from tests.sandbox_snowflake.small_account import (
+    ACCOUNT,
+    ADMIN_ROLE,
+    KEYS,
+    ROTATOR,
+    SERVICE,
+    TOKEN,
+    account_of,
+    service_of,
+    token_of,
+)
+
+CONN_ID = "snowflake_etl"
+# The token of the small account lives ten days yet.
+DUE = Wishes(renew_before_days=11)
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class Steps:
+    """Counts the steps of a run, and ends it before or after one of them."""
+
+    def __init__(self, ends_at: int | None = None) -> None:
+        self.ends_at = ends_at
+        self.names: list[str] = []
+
+    def around(self, name: str, act: Callable[..., Any]) -> Callable[..., Any]:
+        def stepping(*arguments: Any) -> Any:
+            self._reach(f"before {name}")
+            result = act(*arguments)
+            self._reach(f"after {name}")
+            return result
+
+        return stepping
+
+    def _reach(self, name: str) -> None:
+        self.names.append(name)
+        if len(self.names) - 1 == self.ends_at:
+            raise Killed(name)
+
+
+class Stepped:
+    """Something of whose methods some are steps."""
+
+    def __init__(self, of: Any, steps: Steps, *names: str) -> None:
+        self._of = of
+        for name in names:
+            setattr(self, name, steps.around(name, getattr(of, name)))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._of, name)
+
+
+class Renewing:
+    """One user's token, and what is kept of it."""
+
+    def __init__(self, server: SnowflakeServer, state: SnowflakeState) -> None:
+        self.server = server
+        self.state = state
+        self.store = MemoryTokenStore()
+        self.by_hand = 0
+        self.user = User(CONN_ID, SERVICE, token_of(state).secret)
+
+    def renew(self, wishes: Wishes = DUE, steps: Steps | None = None) -> Renewal:
+        """A run, with everything made afresh."""
+        steps = steps or Steps()
+        with signed_in_as_admin("snowflake_admin") as admin:
+            administration = Stepped(admin, steps, "tokens", "rotate")
+            store = Stepped(self.store, steps, "adopt", "keep_pending", "promote", "drop_pending")
+            return Renewer(administration, store, steps.around("sign_in", self._sign_in), admin.now()).renew(
+                self.user, wishes
+            )
+
+    def look(self, wishes: Wishes = DUE) -> Decision:
+        with signed_in_as_admin("snowflake_admin") as admin:
+            return Renewer(admin, self.store, self._sign_in, admin.now()).look(self.user, wishes)
+
+    def _sign_in(self, user: User, secret: str) -> None:
+        extra = {"account": ACCOUNT, "host": "127.0.0.1", "port": self.server.port}
+        conn = Connection(conn_id=CONN_ID, conn_type="snowflake", login="SOMEBODY", extra=json.dumps(extra))
+        sign_in_with_password(conn, user.name, secret)
+
+    @property
+    def kept(self) -> KeptTokens:
+        return self.store.kept[CONN_ID]
+
+    @property
+    def rotations(self) -> int:
+        """How many we asked for."""
+        return self.server.requests.count("rotate_token") - self.by_hand
+
+    def rotate_by_hand(self, overlap_hours: int = 24) -> None:
+        """As a person does it, a minute later: Snowflake's times are rounded, so tokens of one second look alike."""
+        self.state.advance(minutes=1)
+        with signed_in_as_admin("snowflake_admin") as person:
+            person.rotate(SERVICE, TOKEN, overlap_hours)
+        self.by_hand += 1
+
+    @property
+    def in_force(self) -> AccessToken:
+        return token_of(self.state)
+
+    @property
+    def refused(self) -> int:
+        """How many sign-ins of the user were refused."""
+        return sum(not event.is_success for event in account_of(self.state).logins)
+
+    def lives(self, secret: str) -> bool:
+        """Whether Snowflake still takes a secret, going by what it holds."""
+        now = self.state.clock.now()
+        tokens = service_of(self.state).tokens
+        return any(token.secret == secret and token.status(now) is TokenStatus.ACTIVE for token in tokens)
+
+    def lets_tableau_in(self, secret: str) -> bool:
+        address = f"{ACCOUNT}.snowflakecomputing.com"
+        return self.state.sign_in(address=address, user=SERVICE, secret=secret, client="tableau").ok
+
+
+def connection(port: int, **changes: Any) -> str:
+    """The administrator's Airflow connection, as the environment holds it."""
+    key = base64.b64encode(KEYS.private.encode()).decode()
+    extra = {"account": ACCOUNT, "host": "127.0.0.1", "port": port, "role": ADMIN_ROLE, "private_key_content": key}
+    return json.dumps({"conn_type": "snowflake", "login": ROTATOR, "extra": extra | changes})
