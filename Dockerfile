@@ -3,7 +3,7 @@
 FROM apache/airflow:3.3.2-python3.12 AS airflow
 # Nothing to install: the official image has every provider and library that this package imports. Should a newer
 # image drop one, the build says so instead of a task.
-RUN python -c "import cryptography, jwt, requests, tenacity, snowflake.connector, airflow.providers.http, airflow.providers.snowflake, airflow.providers.standard"
+RUN python -c "import cryptography, jwt, requests, tenacity, snowflake.connector, airflow.providers.amazon, airflow.providers.http, airflow.providers.snowflake, airflow.providers.standard"
 # A named volume takes over owner and mode of the folder it is first mounted on; group 0 as everywhere in this image.
 RUN mkdir --mode=0775 /opt/airflow/reports
 

@@ -18,6 +18,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from credential_rotation.hooks.snowflake import sign_in_with_password
 from credential_rotation.hooks.snowflake_admin import signed_in_as_admin
+from credential_rotation.messages import send_message
 from credential_rotation.renewal.decision import Decision, State, Wishes
 from credential_rotation.renewal.params import RenewalParams
 from credential_rotation.renewal.report import FAILED, NOTHING_TO_DO, PLANNED, RENEWED, RenewalReport, UserReport
@@ -161,6 +162,7 @@ def report() -> dict[str, Any]:
     # Pushed here and not only returned, since a red run's summary matters most.
     get_current_context()["ti"].xcom_push("return_value", brief)
     log.info("Run %s: %s\n%s\nReport: %s", made.run_id, made.state, made.as_table(), path)
+    send_message(task.settings.notifier, get_current_context(), state=made.state, verdict=made.verdict(), report=path)
     if made.state != "success":
         raise RunIsRed(f"{made.verdict()} Report: {path}")
     return brief

@@ -15,6 +15,7 @@ from airflow.sdk import get_current_context
 
 from credential_rotation.failure_marks import FailureMarks
 from credential_rotation.journal import read_journals
+from credential_rotation.messages import send_message
 from credential_rotation.plan_files import (
     find_plan,
     read_batch,
@@ -169,6 +170,7 @@ def report() -> dict[str, Any]:
     get_current_context()["ti"].xcom_push("return_value", brief)
     log.info("Run %s: %s\n%s\nReport: %s", made.run_id, made.state, made.as_table(), path)
     task.ledgers.learn_from(task.run_id)
+    send_message(task.settings.notifier, get_current_context(), state=made.state, verdict=made.verdict(), report=path)
     if made.state != "success":
         raise RunIsRed(f"{made.verdict()} Report: {path}")
     return brief

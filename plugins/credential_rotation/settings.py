@@ -25,6 +25,7 @@ class Settings:
     snowflake_check: bool
     proof_minutes: float
     renew_schedule: str | None = "@daily"
+    notifier: str | None = None
     token_store: str = "variable"  # noqa: S105 (the name of a place)
     tableau_conn_ids: tuple[str, ...] = ("tableau_default",)
     snowflake_conn_ids: tuple[str, ...] = ("snowflake_pat",)
@@ -53,6 +54,7 @@ class Settings:
             snowflake_check=_switch(environment, "SNOWFLAKE_CHECK", "on"),
             proof_minutes=_minutes(environment, "PROOF_MINUTES", 120.0),
             renew_schedule=_schedule(environment, "RENEW_SCHEDULE", "@daily"),
+            notifier=environment.get(_PREFIX + "NOTIFIER", "").strip() or None,
             token_store=environment.get(_PREFIX + "TOKEN_STORE", "").strip() or "variable",
             tableau_conn_ids=_names(environment, "TABLEAU_CONN_IDS", "tableau_default"),
             snowflake_conn_ids=_names(environment, "SNOWFLAKE_CONN_IDS", "snowflake_pat"),

@@ -90,7 +90,10 @@ class RenewalReport:
         }
 
     def verdict(self) -> str:
-        """Why a run is red, in a sentence."""
+        """What came of a run, in a sentence; of a red one, why it is red."""
+        if self.state == "success":
+            renewed = [user.snowflake_conn_id for user in self.users if user.outcome == RENEWED]
+            return f"renewed: {', '.join(renewed) or 'nothing'} of {len(self.users)} tokens."
         return " ".join([*self.problems, *(f"{user.snowflake_conn_id}: {user.reason}" for user in self.failed)])
 
     def as_table(self) -> str:

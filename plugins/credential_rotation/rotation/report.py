@@ -115,7 +115,10 @@ class Report:
         return "\n".join(lines)
 
     def verdict(self) -> str:
-        """Why a run is red, in a sentence."""
+        """What came of a run, in a sentence; of a red one, why it is red."""
+        if self.state == "success":
+            told = [f"{number} {name}" for name, number in self.summary.items() if name in _GOOD and number]
+            return f"{', '.join(told) or 'nothing to do'} of {self.summary['targets']} targets."
         if self.problems:
             return " ".join(self.problems)
         counts = Counter(str(record.outcome) for record in self.not_green)
@@ -125,6 +128,7 @@ class Report:
 
 
 _SHOWN_FAILURES = 50
+_GOOD = ("updated", "unchanged", "planned", "gone", "rolled_back")
 
 
 def settle(
