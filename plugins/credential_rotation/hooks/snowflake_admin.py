@@ -125,7 +125,9 @@ def _problem(error: Exception, what: str) -> Exception:
     from snowflake.connector import errors  # noqa: PLC0415 (slow)
 
     words, refusal = without_noise(str(error))[:1000], refusal_in(str(error))
-    if refusal is None and isinstance(error, errors.OperationalError):
+    # 290000 and the status: what stands before Snowflake has answered in its place.
+    is_outage = isinstance(error, errors.HttpError) and (error.errno or 0) % 1000 >= 500
+    if refusal is None and (is_outage or isinstance(error, errors.OperationalError)):
         return SnowflakeUnreachable(f"Snowflake could not be asked for {what}: {words}")
     hint = f" {advice(refusal)}" if refusal else ""
     return SnowflakeRefused(f"Snowflake refuses {what}: {words}{hint}", refusal)
