@@ -31,6 +31,9 @@ class Administration(Protocol):
     def rotate(self, user: str, token: str, overlap_hours: int) -> str:
         """Rotate a token; its new secret."""
 
+    def remove(self, user: str, token: str) -> None:
+        """Remove a token for good."""
+
 
 @dataclass(frozen=True)
 class User:
@@ -131,6 +134,24 @@ class Renewer:
         if renewed is None:
             raise RenewalFailed(f"Snowflake does not accept the token {token.name} that it has just handed out.")
         return replace(renewed, decision=decision)
+
+    def remove_rotated(self, user: User) -> list[str]:
+        """Remove what a user's token was before; the names. Only where nothing embeds that any more.
+
+        Nothing is removed where the current token is not the one in force: then it is one of the rotated ones itself.
+        """
+        kept = self._store.read(user.conn_id)
+        if kept is None or kept.pending is not None or _is_outdated(user, kept) or kept.current.expires_at is None:
+            return []
+        tokens = self._administration.tokens(user.name)
+        in_force = _in_force(tokens, kept.current.name)
+        if in_force is None or not in_force.expires_about(datetime.fromisoformat(kept.current.expires_at)):
+            return []
+        rotated = [token.name for token in tokens if token.rotated_to == in_force.name and token.is_alive(self._now)]
+        for name in rotated:
+            self._administration.remove(user.name, name)
+            log.info("The rotated token %s of %s is removed.", name, user.name)
+        return rotated
 
     def _decide(self, user: User, kept: KeptTokens | None, tokens: Sequence[Token], wishes: Wishes) -> Decision:
         known = kept.current.expires_at if kept is not None and not _is_outdated(user, kept) else None

@@ -95,6 +95,10 @@ class Renewing:
         with signed_in_as_admin("snowflake_admin") as admin:
             return Renewer(admin, self.store, self._sign_in, admin.now()).look(self.user, wishes)
 
+    def remove_rotated(self) -> list[str]:
+        with signed_in_as_admin("snowflake_admin") as admin:
+            return Renewer(admin, self.store, self._sign_in, admin.now()).remove_rotated(self.user)
+
     def _sign_in(self, user: User, secret: str) -> None:
         extra = {"account": ACCOUNT, "host": "127.0.0.1", "port": self.server.port}
         conn = Connection(conn_id=CONN_ID, conn_type="snowflake", login="SOMEBODY", extra=json.dumps(extra))

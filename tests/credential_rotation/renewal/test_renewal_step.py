@@ -341,6 +341,52 @@ class _Full(MemoryTokenStore):
         raise StoreUnusable("Nothing can be written just now.")
 
 
+class TestRemoving:
+    """What is removed is gone for good."""
+
+    def test_what_the_token_was_before_is_removed(self, renewing: Renewing) -> None:
+        first = renewing.user.password
+        renewing.renew()
+        (name,) = renewing.remove_rotated()
+        assert name.startswith(f"{TOKEN}_ROTATED_")
+        assert not renewing.lives(first)
+        assert renewing.lets_tableau_in(renewing.kept.current.secret)
+        assert renewing.remove_rotated() == []
+
+    def test_what_another_token_was_before_stays(self, renewing: Renewing) -> None:
+        user = service_of(renewing.state)
+        other = renewing.state.add_token(user, "OTHER_ROTATED_1744239049066", role=ROLE)
+        other.rotated_to = "OTHER"
+        renewing.user = replace(renewing.user, token_name=TOKEN)
+        renewing.renew()
+        assert len(renewing.remove_rotated()) == 1
+        assert other in user.tokens
+
+    def test_nothing_is_removed_of_which_nothing_is_kept(self, renewing: Renewing) -> None:
+        renewing.rotate_by_hand()
+        assert renewing.remove_rotated() == []
+        assert renewing.lives(renewing.user.password)
+
+    @pytest.mark.parametrize("is_renewed", [False, True])
+    def test_after_a_lost_rotation_the_one_that_is_kept_is_among_the_rotated_ones_and_stays(
+        self, renewing: Renewing, is_renewed: bool
+    ) -> None:
+        if is_renewed:
+            renewing.renew()
+            renewing.state.advance(days=25)
+        renewing.server.faults.script("rotate_token", WithoutSecret("null"))
+        with pytest.raises(UnexpectedAnswer):
+            renewing.renew()
+        assert renewing.remove_rotated() == []
+        assert renewing.lives(renewing.kept.current.secret)
+
+    def test_while_one_is_pending_the_current_one_is_among_the_rotated_ones_and_stays(self, renewing: Renewing) -> None:
+        with pytest.raises(Killed):
+            renewing.renew(steps=Steps(STEPS.index("before promote")))
+        assert renewing.remove_rotated() == []
+        assert renewing.lives(renewing.kept.current.secret)
+
+
 class TestWhatPeopleDo:
     """A person may rotate as well, and write to the Airflow connection."""
 
