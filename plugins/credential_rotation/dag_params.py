@@ -154,6 +154,12 @@ def renewal_params(settings: Settings | None = None) -> dict[str, Param]:
             _WHEN,
             "Renew at once, also where that is refused otherwise: shortly before expiry, or after a lost rotation.",
         ),
+        "remove_rotated": _switch(
+            "Remove rotated tokens",
+            _WHEN,
+            "Before a renewal, remove rotated tokens of users whose connections in Tableau all hold the current one, "
+            "as far as is known.",
+        ),
     }
 
 

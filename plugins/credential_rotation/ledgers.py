@@ -59,6 +59,11 @@ class Ledgers:
             log.warning("The ledger %s can't be read (%s): all is updated again.", name, type(problem).__name__)
             return Ledger()
 
+    def all(self) -> list[Ledger]:
+        """The ledgers of all sites."""
+        keys = [(self._folder.read(name) or {}).get("site") for name in self._folder.names("")]
+        return [self.read(key) for key in keys if isinstance(key, str)]
+
     def write(self, site_key: str, ledger: Ledger) -> None:
         """Keep a ledger."""
         values = {"version": _VERSION, "site": site_key, "connections": ledger.as_dict()}

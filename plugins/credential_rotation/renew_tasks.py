@@ -18,6 +18,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from credential_rotation.hooks.snowflake import sign_in_with_password
 from credential_rotation.hooks.snowflake_admin import signed_in_as_admin
+from credential_rotation.ledgers import Ledgers
 from credential_rotation.messages import send_message
 from credential_rotation.renewal.decision import Decision, State, Wishes
 from credential_rotation.renewal.params import RenewalParams
@@ -33,6 +34,8 @@ from credential_rotation.running_task import RunningTask
 from credential_rotation.task_context import airflow_connection, connection_credential
 
 log = logging.getLogger(__name__)
+
+_ROTATION = "rotate_snowflake_pat_in_tableau"
 
 
 class RenewalTask(RunningTask):
@@ -113,6 +116,8 @@ def renew(conn_id: str) -> dict[str, Any]:
     known = next(found for found in task.users() if found.snowflake_conn_id == conn_id)
     try:
         with task.renewer(user.admin_conn_id) as (renewer, now):
+            if task.params.remove_rotated:
+                _make_room(task, renewer, user)
             renewal = renewer.renew(user, task.params.wishes)
             afterwards = renewer.look(user, replace(task.params.wishes, force=False))
             found = _reported(task, user, afterwards, now)
@@ -178,9 +183,25 @@ def _look(renewer: Renewer, user: User, wishes: Wishes) -> Decision:
 
 def _seen(task: RenewalTask, user: User, decision: Decision, now: datetime) -> UserReport:
     found = _reported(task, user, decision, now)
+    if decision.state is State.NO_FREE_SLOT and task.params.remove_rotated:
+        return replace(found, outcome=PLANNED, note="rotated tokens are removed first, if nothing embeds them any more")
     if decision.problem:
         return replace(found, outcome=FAILED, reason=decision.problem)
     return replace(found, outcome=PLANNED) if decision.rotate else found
+
+
+def _make_room(task: RenewalTask, renewer: Renewer, user: User) -> None:
+    """Remove rotated tokens, where it is known that Tableau embeds the current one everywhere."""
+    kept = task.store.read(user.conn_id)
+    current = kept.current.secret if kept is not None and kept.current.is_renewed else user.password
+    ledgers = Ledgers(task.settings.reports, _ROTATION)
+    embedded = {token for ledger in ledgers.all() for token in ledger.tokens_of(user.name)}
+    if embedded == {task.fingerprints.of(current)}:
+        renewer.remove_rotated(user)
+    else:
+        log.warning(
+            "Rotated tokens of %s stay: it is not known that Tableau embeds the current one everywhere.", user.name
+        )
 
 
 def _problems_of(task: RenewalTask, conn_id: str) -> list[str]:

@@ -8,6 +8,8 @@ from datetime import timedelta
 from airflow.sdk import Context, RetryDecision, RetryPolicy
 
 from credential_rotation.hooks.snowflake import SnowflakeDriverMissing
+from credential_rotation.renewal.step import RenewalFailed
+from credential_rotation.renewal.tokens import UnexpectedAnswer
 from credential_rotation.rotation.credentials import UnusableCredential
 from credential_rotation.rotation.selection import SelectionError
 from credential_rotation.rotation.snowflake_words import SnowflakeRefused, SnowflakeUnreachable
@@ -47,6 +49,9 @@ _PERMANENT = (
     UnusableParams,
     UnusableCredential,
     SelectionError,
+    # What is to be tried again here is tried by the next run: each try is a sign-in or a token of fifteen.
+    RenewalFailed,
+    UnexpectedAnswer,
 )
 
 

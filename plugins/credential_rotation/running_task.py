@@ -11,6 +11,9 @@ from functools import cached_property
 from airflow.sdk import get_current_context
 
 from credential_rotation.fingerprint import Fingerprints, NoFingerprints, fingerprints
+from credential_rotation.hooks.snowflake import SnowflakeDriverMissing
+from credential_rotation.renewal.tokens import UnexpectedAnswer
+from credential_rotation.rotation.snowflake_words import SnowflakeRefused, SnowflakeUnreachable
 from credential_rotation.rotation.wrong_input import UnusableParams
 from credential_rotation.run_folder import FilesNotShared, RunFolder
 from credential_rotation.settings import Settings
@@ -19,6 +22,19 @@ from credential_rotation.token_stores.chosen import chosen_store
 from credential_rotation.token_stores.kept import StoreUnusable, TokenStore
 
 log = logging.getLogger(__name__)
+
+# Of any other, the text may hold anything; its class says enough.
+_IN_WORDS_FOR_PEOPLE = (
+    TableauError,
+    ValueError,
+    FilesNotShared,
+    NoFingerprints,
+    StoreUnusable,
+    SnowflakeRefused,
+    SnowflakeUnreachable,
+    SnowflakeDriverMissing,
+    UnexpectedAnswer,
+)
 
 
 class RunningTask:
@@ -76,7 +92,7 @@ class RunningTask:
         try:
             yield
         except BaseException as problem:  # among them Airflow's time limit
-            known = isinstance(problem, TableauError | ValueError | FilesNotShared | NoFingerprints | StoreUnusable)
+            known = isinstance(problem, _IN_WORDS_FOR_PEOPLE)
             try:
                 self.folder.write(name, f"{self.name}: {problem if known else type(problem).__name__}")
             except Exception:  # whatever a file system or object store raises; it must not stand in the problem's place

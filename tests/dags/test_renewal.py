@@ -48,6 +48,10 @@ def token_store(request: pytest.FixtureRequest, aws: str) -> dict[str, str]:
     return {"CREDENTIAL_ROTATION_TOKEN_STORE": request.param, **connection_environment({"aws_default": connection})}
 
 
+# Where tokens are kept does not matter to these.
+in_variables = pytest.mark.parametrize("token_store", ["variable"], indirect=True)
+
+
 @dataclass
 class Stage:
     """A Tableau and the Snowflake behind it, and runs of both DAGs beside them."""
@@ -135,3 +139,50 @@ def test_what_is_renewed_is_not_due_any_more_and_nothing_is_published(staged: St
     assert staged.snowflake.requests.count("rotate_token") == 2
     assert {user["outcome"] for user in run.report["users"]} == {"nothing_to_do"}
     assert run.states("publish") == ["skipped"]
+
+
+@in_variables
+def test_fifteen_tokens_are_a_problem_until_the_rotated_ones_that_nothing_embeds_may_be_removed(staged: Stage) -> None:
+    state, login = staged.snowflake.state, ETL.login
+    user = state.accounts["acme-prod"].user(login)
+    staged.renew(snowflake_conn_ids=["snowflake_etl"])
+    staged.rotate(staged.tableau, staged.connections(), environment=staged.environment, connections_per_task=5)
+    for number in range(13):
+        old = state.add_token(user, f"TABLEAU_ROTATED_17442390490{number:02}", role="TABLEAU_READER", days_to_expiry=30)
+        old.rotated_to = "TABLEAU"
+    assert len(user.tokens) == 15
+    full = staged.renew(snowflake_conn_ids=["snowflake_etl"], force=True)
+    assert full.state == "failed"
+    assert [each["decision"] for each in full.report["users"]] == ["no_free_slot"]
+    run = staged.renew(snowflake_conn_ids=["snowflake_etl"], force=True, remove_rotated=True)
+    assert run.state == "success"
+    assert [each["outcome"] for each in run.report["users"]] == ["renewed"]
+    assert len(user.tokens) == 2  # the one in force, and the one before it
+
+
+@in_variables
+def test_rotated_tokens_stay_where_it_is_not_known_what_tableau_embeds(staged: Stage) -> None:
+    staged.renew(snowflake_conn_ids=["snowflake_etl"])
+    staged.renew(snowflake_conn_ids=["snowflake_etl"], force=True, remove_rotated=True)
+    assert staged.snowflake.requests.count("remove_token") == 0
+
+
+@in_variables
+def test_an_account_of_another_administrator_is_one_clear_error(staged: Stage) -> None:
+    connections = staged.connections()
+    extra = connections["snowflake_admin"]["extra"]
+    assert isinstance(extra, dict)
+    extra["account"] = "acme-emea"
+    run = staged.airflow.run(stage.conf(USERS), connections, environment=staged.environment, dag=RENEWAL)
+    assert run.state == "failed"
+    assert "is for another Snowflake account than 'snowflake_admin'" in run.told
+    assert staged.snowflake.requests.count("login") == 0
+
+
+@in_variables
+def test_a_snowflake_that_refuses_the_administrator_is_told_in_its_own_words(staged: Stage) -> None:
+    staged.snowflake.state.accounts["acme-prod"].user("TOKEN_ROTATION").disabled = True
+    run = staged.renew()
+    assert run.state == "failed"
+    assert "disabled" in run.told
+    assert staged.snowflake.requests.count("rotate_token") == 0

@@ -140,7 +140,7 @@ def _rotation(found: Token, tokens: Sequence[Token], now: datetime, wishes: Wish
             State.NO_FREE_SLOT,
             found,
             problem=f"the user has {alive} tokens that have not expired, and Snowflake allows {MOST_TOKENS}. Remove "
-            "those that nothing embeds any more: ALTER USER ... REMOVE PROGRAMMATIC ACCESS TOKEN.",
+            "those that nothing embeds any more, or run with remove_rotated.",
         )
     if overlap < min(LEAST_OVERLAP_HOURS, wishes.overlap_hours) and not wishes.force:
         return Decision(

@@ -24,6 +24,7 @@ class RenewalParams:
     overlap_hours: int
     dry_run: bool
     force: bool
+    remove_rotated: bool
 
     @property
     def wishes(self) -> Wishes:

@@ -108,6 +108,10 @@ class Ledger:
         """Let nothing be known of a connection."""
         self._entries.pop(_key(record), None)
 
+    def tokens_of(self, username: str) -> set[str]:
+        """The fingerprints of the secrets that are embedded for a user."""
+        return {entry.token for entry in self._entries.values() if entry.username.casefold() == username.casefold()}
+
     def latest_run(self, tokens: Iterable[str]) -> str | None:
         """The run that embedded one of these tokens last."""
         wanted = set(tokens)
