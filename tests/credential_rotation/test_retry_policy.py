@@ -8,6 +8,8 @@ import pytest
 from airflow.sdk import RetryAction
 
 from credential_rotation.hooks.snowflake import SnowflakeDriverMissing
+from credential_rotation.renewal.step import RenewalFailed
+from credential_rotation.renewal.tokens import UnexpectedAnswer
 from credential_rotation.retry_policy import ConnectionsFailed, ConnectionsUnfinished, RotationRetryPolicy, RunIsRed
 from credential_rotation.rotation.credentials import UnusableCredential
 from credential_rotation.rotation.selection import SelectionError
@@ -78,6 +80,11 @@ def test_connections_that_are_unfinished_are_tried_again() -> None:
 
 def test_a_snowflake_that_could_not_be_asked_is_asked_again() -> None:
     assert all(5 <= delay <= 20 for delay in delays(SnowflakeUnreachable("why")))
+
+
+@pytest.mark.parametrize("kind", [RenewalFailed, UnexpectedAnswer])
+def test_a_renewal_that_went_wrong_is_for_the_next_run(kind: type[Exception]) -> None:
+    assert POLICY.evaluate(kind("no secret"), 1, 4).action is RetryAction.FAIL
 
 
 @pytest.mark.parametrize("refusal", [None, *Refusal])

@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from airflow.sdk.exceptions import AirflowException
+
 from credential_rotation.hooks.snowflake import SnowflakeDriverMissing
 from credential_rotation.renewal.tokens import Token, UnexpectedAnswer, read_time, read_token
 from credential_rotation.rotation.snowflake_words import (
@@ -107,6 +109,12 @@ def signed_in_as_admin(admin_conn_id: str) -> Iterator[SnowflakeAdmin]:
         session = SnowflakeHook(admin_conn_id).get_conn()
     except errors.Error as error:
         problem = _problem(error, f"the sign-in of '{admin_conn_id}'")
+    except (ValueError, TypeError, OSError, AirflowException):
+        # The text may quote the key.
+        problem = SnowflakeRefused(
+            f"The Airflow connection '{admin_conn_id}' can't sign in: check extra 'private_key_content' (base64 of the "
+            "PEM) or 'private_key_file', and the password, which is the key's passphrase."
+        )
     if problem is not None:
         raise problem
     try:

@@ -83,8 +83,9 @@ def decide(
         )
     if known_expiry is not None and not found.expires_about(known_expiry):
         return _after_a_lost_rotation(found, before, tokens, now, wishes)
-    if before and not wishes.force:
-        until = max(token.expires_at for token in before)
+    until = max((token.expires_at for token in before), default=now)
+    outlives = found.expires_at - until >= timedelta(hours=LEAST_OVERLAP_HOURS)
+    if before and outlives and not wishes.force:
         return Decision(State.OVERLAP_RUNNING, found, note=f"the secret before it lives until {_shown(until)}")
     if found.expires_at - now > timedelta(days=wishes.renew_before_days) and not wishes.force:
         return Decision(State.NOT_DUE, found)

@@ -242,6 +242,24 @@ class TestErrors:
         assert raised.value.refusal is Refusal.KEY_PAIR_INVALID
         assert other.private.splitlines()[1] not in all_that_is_told_by(raised.value)
 
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"private_key_content": "no-key-at-all"},
+            {"private_key_content": None, "private_key_file": "/no/such/file.p8"},
+        ],
+    )
+    def test_a_key_that_can_not_be_read_names_the_connection_and_not_the_key(
+        self, connect: Connect, changes: dict[str, object]
+    ) -> None:
+        connect(**changes)
+        with (
+            pytest.raises(SnowflakeRefused, match="'snowflake_admin' can't sign in: check extra") as raised,
+            signed_in_as_admin("snowflake_admin"),
+        ):
+            pass
+        assert "no-key-at-all" not in all_that_is_told_by(raised.value)
+
     def test_an_address_that_the_network_policy_keeps_out(
         self, connect: Connect, snowflake_state: SnowflakeState
     ) -> None:

@@ -99,6 +99,11 @@ def test_a_rotated_token_is_never_the_one_that_is_named() -> None:
     assert decided(rotated(hours=3), token(), name="TABLEAU_ROTATED_1744239049066").state is State.MISSING
 
 
+def test_a_token_that_dies_with_the_one_before_it_is_due_all_the_same() -> None:
+    decision = decided(token(hours=24), rotated(hours=23.5))
+    assert (decision.state, decision.rotate) == (State.DUE, True)
+
+
 def test_while_the_secret_before_lives_nothing_is_done() -> None:
     decision = decided(token(hours=100), rotated(hours=3))
     assert (decision.state, decision.rotate, decision.problem) == (State.OVERLAP_RUNNING, False, None)
