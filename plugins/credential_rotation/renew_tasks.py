@@ -6,7 +6,7 @@ The steps themselves are in :mod:`credential_rotation.renewal` and know nothing 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -16,6 +16,7 @@ from typing import Any
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
+from credential_rotation.fingerprint import NoFingerprints
 from credential_rotation.hooks.snowflake import sign_in_with_password
 from credential_rotation.hooks.snowflake_admin import signed_in_as_admin
 from credential_rotation.ledgers import Ledgers
@@ -30,8 +31,9 @@ from credential_rotation.rotation.credentials import RenewalWords, UnusableCrede
 from credential_rotation.rotation.snowflake_words import SnowflakeRefused
 from credential_rotation.rotation.wrong_input import UnusableParams
 from credential_rotation.run_folder import Folder
-from credential_rotation.running_task import RunningTask
+from credential_rotation.running_task import RunningTask, in_words
 from credential_rotation.task_context import airflow_connection, connection_credential
+from credential_rotation.token_stores.kept import StoreUnusable
 
 log = logging.getLogger(__name__)
 
@@ -96,13 +98,11 @@ def look() -> list[str]:
     task = RenewalTask()
     params = task.params
     users_of: dict[str, list[User]] = {}
-    for user in map(task.user, params.snowflake_conn_ids):
-        users_of.setdefault(user.admin_conn_id, []).append(user)
     with task.telling_problems():
+        for user in map(task.user, params.snowflake_conn_ids):
+            users_of.setdefault(user.admin_conn_id, []).append(user)
         for admin_conn_id, theirs in users_of.items():
-            with task.renewer(admin_conn_id) as (renewer, now):
-                for user in theirs:
-                    task.leave(_seen(task, user, _look(renewer, user, params.wishes), now))
+            _look_at(task, admin_conn_id, theirs)
     users = task.users()
     for found in users:
         log.info("%s · %s: %s%s", found.snowflake_conn_id, found.user, found.decision, _because(found))
@@ -112,17 +112,17 @@ def look() -> list[str]:
 def renew(conn_id: str) -> dict[str, Any]:
     """Renew the token of one user."""
     task = RenewalTask()
-    user = task.user(conn_id)
     known = next(found for found in task.users() if found.snowflake_conn_id == conn_id)
     try:
+        user = task.user(conn_id)
         with task.renewer(user.admin_conn_id) as (renewer, now):
-            if task.params.remove_rotated:
+            if task.params.remove_rotated and known.decision == State.NO_FREE_SLOT:
                 _make_room(task, renewer, user)
             renewal = renewer.renew(user, task.params.wishes)
             afterwards = renewer.look(user, replace(task.params.wishes, force=False))
             found = _reported(task, user, afterwards, now)
-    except Exception as problem:
-        task.leave(replace(known, outcome=FAILED, reason=str(problem)[:1000]))
+    except BaseException as problem:  # among them Airflow's time limit
+        task.leave(replace(known, outcome=FAILED, reason=in_words(problem)[:1000]))
         raise
     if renewal.is_renewed:
         renewed_at = now.isoformat(timespec="seconds")
@@ -142,8 +142,8 @@ def publish() -> dict[str, Any]:
     task = RenewalTask()
     if task.params.dry_run:
         raise AirflowSkipException("A dry run renews nothing.")
-    conn_ids = task.params.snowflake_conn_ids
-    new = [conn_id for conn_id in conn_ids if _current(task, conn_id) != _announced(task, conn_id)]
+    with task.telling_problems():
+        new = _not_announced(task)
     if not new:
         raise AirflowSkipException("No token was renewed.")
     log.info("Renewed: %s. The rotation of these in Tableau follows.", ", ".join(new))
@@ -157,11 +157,14 @@ def report() -> dict[str, Any]:
     for conn_id in published.get("snowflake_conn_ids", []):
         known = task.renewals.read(f"{conn_id}.json") or {}
         task.renewals.write(f"{conn_id}.json", known | {"announced": _current(task, conn_id)})
+    problems = task.problems()
     try:
-        users = tuple(task.users())
-    except UnusableParams:
-        users = ()
-    made = RenewalReport(task.run_id, task.dry_run, tuple(task.problems()), users)
+        users = tuple(_settled(task, conn_id) for conn_id in task.params.snowflake_conn_ids)
+        if not task.dry_run and (untold := _not_announced(task)):
+            problems.append(f"The rotation was not told of the renewed tokens of {', '.join(untold)}; run again.")
+    except (UnusableParams, StoreUnusable, NoFingerprints) as problem:
+        problems, users = problems or [str(problem)], ()
+    made = RenewalReport(task.run_id, task.dry_run, tuple(problems), users)
     path = task.folder.write("report.json", made.as_dict())
     brief = made.as_dict() | {"report": path}
     # Pushed here and not only returned, since a red run's summary matters most.
@@ -173,11 +176,22 @@ def report() -> dict[str, Any]:
     return brief
 
 
+def _look_at(task: RenewalTask, admin_conn_id: str, users: Sequence[User]) -> None:
+    """See how tokens of one account stand; that this can't be seen is no reason to leave those of others alone."""
+    try:
+        with task.renewer(admin_conn_id) as (renewer, now):
+            for user in users:
+                task.leave(_seen(task, user, _look(renewer, user, task.params.wishes), now))
+    except (SnowflakeRefused, UnexpectedAnswer) as problem:
+        for user in users:
+            task.leave(UserReport(user.conn_id, user.name, outcome=FAILED, reason=str(problem)))
+
+
 def _look(renewer: Renewer, user: User, wishes: Wishes) -> Decision:
     """What is to be done; that one user can't be looked at is no reason to leave the others alone."""
     try:
         return renewer.look(user, wishes)
-    except (SnowflakeRefused, UnexpectedAnswer) as problem:
+    except (SnowflakeRefused, UnexpectedAnswer, StoreUnusable) as problem:
         return Decision(State.MISSING, problem=str(problem))
 
 
@@ -218,6 +232,23 @@ def _problems_of(task: RenewalTask, conn_id: str) -> list[str]:
     except UnusableCredential as problem:
         return [str(problem)]
     return []
+
+
+def _settled(task: RenewalTask, conn_id: str) -> UserReport:
+    """How a user's token stands at the end; one whose task said nothing was killed."""
+    values = task.folder.read(f"work/users/{conn_id}.json")
+    if values is None:
+        return UserReport(conn_id, "", outcome=FAILED, reason="it was not seen how its token stands")
+    found = UserReport(**values)
+    if found.is_due and not task.dry_run:
+        return replace(found, outcome=FAILED, reason="its task ended without a word (killed?); run again")
+    return found
+
+
+def _not_announced(task: RenewalTask) -> list[str]:
+    """The credentials whose current token the rotation was not told of."""
+    conn_ids = task.params.snowflake_conn_ids
+    return [conn_id for conn_id in conn_ids if _current(task, conn_id) != _announced(task, conn_id)]
 
 
 def _sign_in(user: User, secret: str) -> None:

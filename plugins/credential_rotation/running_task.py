@@ -12,7 +12,9 @@ from airflow.sdk import get_current_context
 
 from credential_rotation.fingerprint import Fingerprints, NoFingerprints, fingerprints
 from credential_rotation.hooks.snowflake import SnowflakeDriverMissing
+from credential_rotation.renewal.step import RenewalFailed
 from credential_rotation.renewal.tokens import UnexpectedAnswer
+from credential_rotation.retry_policy import RunIsRed
 from credential_rotation.rotation.snowflake_words import SnowflakeRefused, SnowflakeUnreachable
 from credential_rotation.rotation.wrong_input import UnusableParams
 from credential_rotation.run_folder import FilesNotShared, RunFolder
@@ -34,7 +36,14 @@ _IN_WORDS_FOR_PEOPLE = (
     SnowflakeUnreachable,
     SnowflakeDriverMissing,
     UnexpectedAnswer,
+    RenewalFailed,
+    RunIsRed,
 )
+
+
+def in_words(problem: BaseException) -> str:
+    """What a problem says, if it is one of those that are written for people; else its class."""
+    return str(problem) if isinstance(problem, _IN_WORDS_FOR_PEOPLE) else type(problem).__name__
 
 
 class RunningTask:
@@ -92,9 +101,8 @@ class RunningTask:
         try:
             yield
         except BaseException as problem:  # among them Airflow's time limit
-            known = isinstance(problem, _IN_WORDS_FOR_PEOPLE)
             try:
-                self.folder.write(name, f"{self.name}: {problem if known else type(problem).__name__}")
+                self.folder.write(name, f"{self.name}: {in_words(problem)}")
             except Exception:  # whatever a file system or object store raises; it must not stand in the problem's place
                 log.warning("What went wrong can't be left for the report.", exc_info=True)
             raise

@@ -184,5 +184,20 @@ def test_a_snowflake_that_refuses_the_administrator_is_told_in_its_own_words(sta
     staged.snowflake.state.accounts["acme-prod"].user("TOKEN_ROTATION").disabled = True
     run = staged.renew()
     assert run.state == "failed"
-    assert "disabled" in run.told
+    assert all("disabled" in user["reason"] for user in run.report["users"])
     assert staged.snowflake.requests.count("rotate_token") == 0
+
+
+@in_variables
+def test_an_administrator_in_trouble_does_not_keep_other_accounts_from_their_renewal(staged: Stage) -> None:
+    connections = staged.connections()
+    other = dict(connections["snowflake_admin"])
+    extra = connections["snowflake_bi"]["extra"]
+    assert isinstance(extra, dict)
+    extra["admin_conn_id"] = "snowflake_admin_too"
+    connections["snowflake_admin_too"] = other | {"login": "NOBODY"}
+    run = staged.airflow.run(stage.conf(USERS), connections, environment=staged.environment, dag=RENEWAL)
+    assert run.state == "failed"
+    outcomes = {user["snowflake_conn_id"]: user["outcome"] for user in run.report["users"]}
+    assert outcomes == {"snowflake_etl": "renewed", "snowflake_bi": "failed"}
+    assert run.states("publish") == ["success"]

@@ -1,0 +1,54 @@
+"""What the report of a renewal says of tasks that said nothing themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from credential_rotation.renew_tasks import _settled
+from credential_rotation.renewal.report import FAILED, PLANNED, RENEWED, UserReport
+from credential_rotation.run_folder import RunFolder
+from credential_rotation.running_task import in_words
+from credential_rotation.token_stores.kept import StoreUnusable
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Any:
+    return SimpleNamespace(folder=RunFolder("a_dag", "a_run", f"file://{tmp_path}"), dry_run=False)
+
+
+def leave(task: Any, user: UserReport) -> None:
+    task.folder.write(f"work/users/{user.snowflake_conn_id}.json", user.as_dict())
+
+
+def test_a_token_whose_task_was_killed_is_not_taken_for_one_that_needed_nothing(task: Any) -> None:
+    leave(task, UserReport("snowflake_etl", "ETL_USER", outcome=PLANNED))
+    found = _settled(task, "snowflake_etl")
+    assert found.outcome == FAILED
+    assert "ended without a word" in str(found.reason)
+
+
+def test_a_user_that_nobody_looked_at_is_a_failure(task: Any) -> None:
+    found = _settled(task, "snowflake_etl")
+    assert (found.outcome, found.reason) == (FAILED, "it was not seen how its token stands")
+
+
+def test_what_a_task_said_is_left_as_it_is(task: Any) -> None:
+    renewed = UserReport("snowflake_etl", "ETL_USER", outcome=RENEWED)
+    leave(task, renewed)
+    assert _settled(task, "snowflake_etl") == renewed
+
+
+def test_in_a_dry_run_planned_is_the_end(task: Any) -> None:
+    task.dry_run = True
+    planned = UserReport("snowflake_etl", "ETL_USER", outcome=PLANNED)
+    leave(task, planned)
+    assert _settled(task, "snowflake_etl") == planned
+
+
+def test_only_what_is_written_for_people_is_quoted() -> None:
+    assert in_words(StoreUnusable("the Variable can't be read")) == "the Variable can't be read"
+    assert in_words(KeyError("token_secret=abc")) == "KeyError"
