@@ -6,79 +6,32 @@ The steps themselves are in :mod:`credential_rotation.renewal` and know nothing 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
+from credential_rotation.announcements import ROTATION, is_to_be_told, what_is_late
 from credential_rotation.fingerprint import NoFingerprints
-from credential_rotation.hooks.snowflake import sign_in_with_password
-from credential_rotation.hooks.snowflake_admin import signed_in_as_admin
 from credential_rotation.ledgers import Ledgers
 from credential_rotation.messages import send_message
 from credential_rotation.renewal.decision import Decision, State, Wishes
-from credential_rotation.renewal.params import RenewalParams
 from credential_rotation.renewal.report import FAILED, NOTHING_TO_DO, PLANNED, RENEWED, RenewalReport, UserReport
 from credential_rotation.renewal.step import Renewer, User
 from credential_rotation.renewal.tokens import UnexpectedAnswer
+from credential_rotation.renewal_context import RenewalTask
 from credential_rotation.retry_policy import RunIsRed
-from credential_rotation.rotation.credentials import RenewalWords, UnusableCredential, account_of, renewal_words
+from credential_rotation.rotation.credentials import UnusableCredential, account_of
 from credential_rotation.rotation.snowflake_words import SnowflakeRefused
 from credential_rotation.rotation.wrong_input import UnusableParams
-from credential_rotation.run_folder import Folder
-from credential_rotation.running_task import RunningTask, in_words
+from credential_rotation.running_task import in_words
 from credential_rotation.task_context import airflow_connection, connection_credential
 from credential_rotation.token_stores.kept import StoreUnusable
 
 log = logging.getLogger(__name__)
-
-_ROTATION = "rotate_snowflake_pat_in_tableau"
-
-
-class RenewalTask(RunningTask):
-    """A task of the renewal."""
-
-    @cached_property
-    def params(self) -> RenewalParams:
-        """What the run was asked for.
-
-        :raises UnusableParams: when that can't be done
-        """
-        return RenewalParams.parse(self._params, self._dag_run.conf)
-
-    @property
-    def renewals(self) -> Folder:
-        """What is known of the renewals of each credential, without its secrets."""
-        return Folder(f"{self.settings.reports}/renewals")
-
-    def user(self, conn_id: str) -> User:
-        """A Snowflake user, as its Airflow connection has it."""
-        found = connection_credential(conn_id)
-        conn = airflow_connection(conn_id)
-        words = renewal_words(conn) if conn else RenewalWords(None, None)
-        admin = words.admin_conn_id or self.params.admin_conn_id
-        return User(conn_id, found.login, found.token, words.token_name, admin)
-
-    @contextmanager
-    def renewer(self, admin_conn_id: str) -> Iterator[tuple[Renewer, datetime]]:
-        """Renews tokens in a session of an administrator; and what time it is for Snowflake."""
-        with signed_in_as_admin(admin_conn_id) as admin:
-            now = admin.now()
-            yield Renewer(admin, self.store, _sign_in, now), now
-
-    def leave(self, user: UserReport) -> None:
-        """Leave what is known of a user's token for the tasks that follow, and for the report."""
-        self.folder.write(f"work/users/{user.snowflake_conn_id}.json", user.as_dict())
-
-    def users(self) -> list[UserReport]:
-        """What was left of the users, in the order of the params."""
-        left = [self.folder.read(f"work/users/{conn_id}.json") for conn_id in self.params.snowflake_conn_ids]
-        return [UserReport(**values) for values in left if values]
 
 
 def check_params() -> None:
@@ -89,6 +42,7 @@ def check_params() -> None:
         for name in task.folder.names("work/users"):
             task.folder.remove(name)
         problems = [problem for conn_id in task.params.snowflake_conn_ids for problem in _problems_of(task, conn_id)]
+        problems += _named_twice(task)
         if problems:
             raise UnusableParams(" ".join(dict.fromkeys(problems)))
 
@@ -113,21 +67,26 @@ def renew(conn_id: str) -> dict[str, Any]:
     """Renew the token of one user."""
     task = RenewalTask()
     known = next(found for found in task.users() if found.snowflake_conn_id == conn_id)
+    wishes = task.params.wishes
+    if task.renewals.renewal(conn_id).run_id == task.run_id:
+        # An earlier try of this task has renewed it; what was forced then is not to be done again.
+        wishes = replace(wishes, force=False)
     try:
         user = task.user(conn_id)
         with task.renewer(user.admin_conn_id) as (renewer, now):
             if task.params.remove_rotated and known.decision == State.NO_FREE_SLOT:
                 _make_room(task, renewer, user)
-            renewal = renewer.renew(user, task.params.wishes)
-            afterwards = renewer.look(user, replace(task.params.wishes, force=False))
-            found = _reported(task, user, afterwards, now)
+            renewal = renewer.renew(user, wishes)
+            if renewal.is_renewed:
+                before = task.renewals.renewal(conn_id)
+                renewed_at = now.isoformat(timespec="seconds")
+                task.renewals.renewed(conn_id, replace(before, renewed_at=renewed_at, run_id=task.run_id))
+            found = _reported(task, user, renewer.look(user, replace(wishes, force=False)), now)
     except BaseException as problem:  # among them Airflow's time limit
         task.leave(replace(known, outcome=FAILED, reason=in_words(problem)[:1000]))
         raise
     if renewal.is_renewed:
-        renewed_at = now.isoformat(timespec="seconds")
-        task.renewals.write(f"{conn_id}.json", {"renewed_at": renewed_at, "announced": None})
-        found = replace(found, outcome=RENEWED, renewed_at=renewed_at)
+        found = replace(found, outcome=RENEWED)
     elif renewal.decision.problem:
         found = replace(found, outcome=FAILED, reason=renewal.decision.problem)
     found = replace(found, decision=str(renewal.decision.state), note=renewal.decision.note)
@@ -143,26 +102,24 @@ def publish() -> dict[str, Any]:
     if task.params.dry_run:
         raise AirflowSkipException("A dry run renews nothing.")
     with task.telling_problems():
-        new = _not_announced(task)
+        new = [conn_id for conn_id in task.params.snowflake_conn_ids if is_to_be_told(task, conn_id)]
     if not new:
-        raise AirflowSkipException("No token was renewed.")
-    log.info("Renewed: %s. The rotation of these in Tableau follows.", ", ".join(new))
+        raise AirflowSkipException("There is no token that the rotation does not know of.")
+    log.info("The rotation in Tableau of these follows: %s.", ", ".join(new))
     return {"snowflake_conn_ids": new}
 
 
 def report() -> dict[str, Any]:
     """Write the report, and make the run red when a person has to look at something."""
     task = RenewalTask()
-    published = task.instance.xcom_pull(task_ids="publish") or {}
-    for conn_id in published.get("snowflake_conn_ids", []):
-        known = task.renewals.read(f"{conn_id}.json") or {}
-        task.renewals.write(f"{conn_id}.json", known | {"announced": _current(task, conn_id)})
+    told = (task.instance.xcom_pull(task_ids="publish") or {}).get("snowflake_conn_ids", [])
     problems = task.problems()
     try:
         users = tuple(_settled(task, conn_id) for conn_id in task.params.snowflake_conn_ids)
-        if not task.dry_run and (untold := _not_announced(task)):
-            problems.append(f"The rotation was not told of the renewed tokens of {', '.join(untold)}; run again.")
-    except (UnusableParams, StoreUnusable, NoFingerprints) as problem:
+        if not task.dry_run:
+            problems += [said for user in users if (said := what_is_late(task, user, user.snowflake_conn_id in told))]
+            problems += [said for user in users if (said := _why_always_due(task, user))]
+    except (UnusableParams, NoFingerprints) as problem:
         problems, users = problems or [str(problem)], ()
     made = RenewalReport(task.run_id, task.dry_run, tuple(problems), users)
     path = task.folder.write("report.json", made.as_dict())
@@ -207,10 +164,12 @@ def _seen(task: RenewalTask, user: User, decision: Decision, now: datetime) -> U
 def _make_room(task: RenewalTask, renewer: Renewer, user: User) -> None:
     """Remove rotated tokens, where it is known that Tableau embeds the current one everywhere."""
     kept = task.store.read(user.conn_id)
-    current = kept.current.secret if kept is not None and kept.current.is_renewed else user.password
-    ledgers = Ledgers(task.settings.reports, _ROTATION)
-    embedded = {token for ledger in ledgers.all() for token in ledger.tokens_of(user.name)}
-    if embedded == {task.fingerprints.of(current)}:
+    secret = kept.current.secret if kept is not None and kept.current.is_renewed else user.password
+    current, arrival = task.fingerprints.of(secret), task.renewals.arrival(user.conn_id)
+    ledgers = Ledgers(task.settings.reports, ROTATION)
+    others = {token for ledger in ledgers.all() for token in ledger.tokens_of(user.name)} - {current}
+    everywhere = set(task.settings.tableau_conn_ids) <= set(arrival.tableau_conn_ids)
+    if arrival.token == current and everywhere and not others:
         renewer.remove_rotated(user)
     else:
         log.warning(
@@ -234,6 +193,23 @@ def _problems_of(task: RenewalTask, conn_id: str) -> list[str]:
     return []
 
 
+def _named_twice(task: RenewalTask) -> list[str]:
+    """Two that are one token would each take the other's rotation for a lost one, and rotate for ever."""
+    found = []
+    for conn_id in task.params.snowflake_conn_ids:
+        try:
+            found.append((task.user(conn_id), connection_credential(conn_id).addresses))
+        except UnusableCredential:
+            continue  # told already
+    return [
+        f"'{user.conn_id}' and '{other.conn_id}' are the same token of the Snowflake user {user.name}; leave one out, "
+        "or say with extra 'token_name' which tokens they are."
+        for number, (user, addresses) in enumerate(found)
+        for other, others_addresses in found[:number]
+        if user.is_same_token(other) and addresses & others_addresses
+    ]
+
+
 def _settled(task: RenewalTask, conn_id: str) -> UserReport:
     """How a user's token stands at the end; one whose task said nothing was killed."""
     values = task.folder.read(f"work/users/{conn_id}.json")
@@ -245,34 +221,19 @@ def _settled(task: RenewalTask, conn_id: str) -> UserReport:
     return found
 
 
-def _not_announced(task: RenewalTask) -> list[str]:
-    """The credentials whose current token the rotation was not told of."""
-    conn_ids = task.params.snowflake_conn_ids
-    return [conn_id for conn_id in conn_ids if _current(task, conn_id) != _announced(task, conn_id)]
-
-
-def _sign_in(user: User, secret: str) -> None:
-    conn = airflow_connection(user.conn_id)
-    if conn is None:
-        raise UnusableCredential(f"There is no Airflow connection '{user.conn_id}' any more.")
-    sign_in_with_password(conn, user.name, secret)
+def _why_always_due(task: RenewalTask, user: UserReport) -> str | None:
+    if user.outcome != RENEWED or user.days_left is None or user.days_left > task.params.renew_before_days:
+        return None
+    return (
+        f"The new token of '{user.snowflake_conn_id}' lives for {user.days_left:g} days, and is due already; make "
+        "renew_before_days less than the life of a token, or the life longer."
+    )
 
 
 def _reported(task: RenewalTask, user: User, decision: Decision, now: datetime) -> UserReport:
-    known = task.renewals.read(f"{user.conn_id}.json") or {}
-    found = UserReport(user.conn_id, user.name, renewed_at=known.get("renewed_at"), outcome=NOTHING_TO_DO)
+    renewed_at = task.renewals.renewal(user.conn_id).renewed_at
+    found = UserReport(user.conn_id, user.name, renewed_at=renewed_at, outcome=NOTHING_TO_DO)
     return found.with_token_of(decision, now, task.params.renew_before_days)
-
-
-def _current(task: RenewalTask, conn_id: str) -> str | None:
-    """The fingerprint of a renewed token; None where the Airflow connection's own counts."""
-    kept = task.store.read(conn_id)
-    return task.fingerprints.of(kept.current.secret) if kept is not None and kept.current.is_renewed else None
-
-
-def _announced(task: RenewalTask, conn_id: str) -> str | None:
-    announced = (task.renewals.read(f"{conn_id}.json") or {}).get("announced")
-    return str(announced) if announced else None
 
 
 def _because(found: UserReport) -> str:

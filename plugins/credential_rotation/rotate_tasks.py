@@ -20,10 +20,12 @@ from credential_rotation.plan_files import (
     find_plan,
     read_batch,
     read_plan,
+    read_secrets,
     write_batch,
     write_plan,
 )
 from credential_rotation.planning import make_plan
+from credential_rotation.renewals import Arrival
 from credential_rotation.retry_policy import ConnectionsFailed, RunIsRed
 from credential_rotation.rotation.approval_question import question
 from credential_rotation.rotation.batches import label_of, split
@@ -170,6 +172,7 @@ def report() -> dict[str, Any]:
     get_current_context()["ti"].xcom_push("return_value", brief)
     log.info("Run %s: %s\n%s\nReport: %s", made.run_id, made.state, made.as_table(), path)
     task.ledgers.learn_from(task.run_id)
+    _note_arrivals(task, made)
     send_message(task.settings.notifier, get_current_context(), state=made.state, verdict=made.verdict(), report=path)
     if made.state != "success":
         raise RunIsRed(f"{made.verdict()} Report: {path}")
@@ -187,6 +190,20 @@ def sign_out() -> None:
             log.info("%s: nobody signed in with it (%s)", conn_id, refused)
         else:
             log.info("%s: %s", conn_id, "signed out." if ended else "no session of this run to end.")
+
+
+def _note_arrivals(task: ThisTask, made: Report) -> None:
+    """Let ``renew_snowflake_pat`` know which tokens are everywhere now, or not any more."""
+    plan = find_plan(task.folder)
+    if plan is None or made.dry_run:
+        return
+    # An item that could not be read may hold anybody's connection: then nothing has arrived for sure.
+    lagging = {record.snowflake_conn_id for record in made.not_green} | ({None} if made.problems else set())
+    for conn_id, planned in read_secrets(task.folder, plan.plan_id).items():
+        if task.params.roll_back:
+            task.renewals.departed(conn_id)
+        elif task.params.is_whole and not lagging & {conn_id, None}:
+            task.renewals.arrived(conn_id, Arrival(planned.secrets.token, task.params.tableau_conn_ids))
 
 
 def _report(task: ThisTask) -> Report:

@@ -14,11 +14,14 @@ from credential_rotation.fingerprint import Fingerprints, NoFingerprints, finger
 from credential_rotation.hooks.snowflake import SnowflakeDriverMissing
 from credential_rotation.renewal.step import RenewalFailed
 from credential_rotation.renewal.tokens import UnexpectedAnswer
+from credential_rotation.renewals import Renewals
 from credential_rotation.retry_policy import RunIsRed
+from credential_rotation.rotation.credentials import UnusableCredential
+from credential_rotation.rotation.selection import SelectionError
 from credential_rotation.rotation.snowflake_words import SnowflakeRefused, SnowflakeUnreachable
 from credential_rotation.rotation.wrong_input import UnusableParams
 from credential_rotation.run_folder import FilesNotShared, RunFolder
-from credential_rotation.settings import Settings
+from credential_rotation.settings import Settings, UnusableEnvironment
 from credential_rotation.tableau.errors import TableauError
 from credential_rotation.token_stores.chosen import chosen_store
 from credential_rotation.token_stores.kept import StoreUnusable, TokenStore
@@ -28,7 +31,10 @@ log = logging.getLogger(__name__)
 # Of any other, the text may hold anything; its class says enough.
 _IN_WORDS_FOR_PEOPLE = (
     TableauError,
-    ValueError,
+    UnusableParams,
+    UnusableCredential,
+    UnusableEnvironment,
+    SelectionError,
     FilesNotShared,
     NoFingerprints,
     StoreUnusable,
@@ -93,6 +99,11 @@ class RunningTask:
     def store(self) -> TokenStore:
         """Where renewed tokens are kept."""
         return chosen_store(self.settings)
+
+    @property
+    def renewals(self) -> Renewals:
+        """What is known of renewed tokens besides their secrets."""
+        return Renewals(self.settings.reports)
 
     @contextmanager
     def telling_problems(self) -> Iterator[None]:

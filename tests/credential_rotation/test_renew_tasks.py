@@ -52,3 +52,4 @@ def test_in_a_dry_run_planned_is_the_end(task: Any) -> None:
 def test_only_what_is_written_for_people_is_quoted() -> None:
     assert in_words(StoreUnusable("the Variable can't be read")) == "the Variable can't be read"
     assert in_words(KeyError("token_secret=abc")) == "KeyError"
+    assert in_words(ValueError("could not convert abc")) == "ValueError"

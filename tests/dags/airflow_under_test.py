@@ -117,7 +117,8 @@ class AirflowUnderTest:
 
     def forget_tokens(self) -> None:
         """Let nothing be kept of any Snowflake."""
-        shutil.rmtree(self.home / "credential_rotation" / "renewals", ignore_errors=True)
+        for name in ("renewals", "arrivals"):
+            shutil.rmtree(self.home / "credential_rotation" / name, ignore_errors=True)
         with sqlite3.connect(self.home / "airflow.db") as database:
             database.execute("DELETE FROM variable WHERE key LIKE 'credential_rotation_token_of_%'")
 

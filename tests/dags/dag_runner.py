@@ -18,11 +18,15 @@ from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from airflow.api_fastapi.core_api.datamodels.hitl import UpdateHITLDetailPayload
 from airflow.api_fastapi.core_api.routes.public.hitl import update_hitl_detail
 from airflow.dag_processing.dagbag import DagBag
-from airflow.models.hitl import HITLDetail
 from airflow.sdk._shared.secrets_masker import reset_secrets_masker
 from airflow.utils.session import create_session
 from jsonschema import Draft202012Validator
-from sqlalchemy import select
+from sqlalchemy import text
+
+_OPEN_QUESTION = text(
+    "SELECT dag_id, run_id, task_id FROM task_instance JOIN hitl_detail ON hitl_detail.ti_id = task_instance.id"
+    " WHERE hitl_detail.responded_at IS NULL"
+)
 
 
 def main() -> None:
@@ -68,12 +72,12 @@ class _Person:
         if self.says is None:
             return
         with create_session() as session:
-            question = session.scalar(select(HITLDetail).where(HITLDetail.responded_at.is_(None)))
+            question = session.execute(_OPEN_QUESTION).first()
             if question is not None:
                 update_hitl_detail(
-                    dag_id=question.task_instance.dag_id,
-                    dag_run_id=question.task_instance.run_id,
-                    task_id=question.task_instance.task_id,
+                    dag_id=question.dag_id,
+                    dag_run_id=question.run_id,
+                    task_id=question.task_id,
                     update_hitl_detail_payload=UpdateHITLDetailPayload(chosen_options=[self.says], params_input={}),
                     user=SimpleAuthManagerUser(username="ann", role="admin"),
                     session=session,

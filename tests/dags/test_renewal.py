@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import requests
 from moto.server import ThreadedMotoServer
 
+from credential_rotation.renewals import Renewals
 from sandbox import stage
 from sandbox.airflow_settings import connection_environment
 from sandbox.snowflake import KeyPair, SnowflakeServer, SnowflakeState, make_key_pair, snowflake_behind
-from sandbox.tableau import TableauServer, TableauState
+from sandbox.tableau import SandboxCredential, TableauServer, TableauState
 from tests.dags.airflow_under_test import AirflowUnderTest, Run
 from tests.dags.rotations import Rotations
 from tests.dags.small_tableau import BI, ETL, small_tableau
@@ -139,6 +141,76 @@ def test_what_is_renewed_is_not_due_any_more_and_nothing_is_published(staged: St
     assert staged.snowflake.requests.count("rotate_token") == 2
     assert {user["outcome"] for user in run.report["users"]} == {"nothing_to_do"}
     assert run.states("publish") == ["skipped"]
+
+
+def renewed_hours_ago(staged: Stage, hours: float, *credentials: SandboxCredential) -> None:
+    """As if the renewals had been so long ago."""
+    renewals = Renewals(f"file://{staged.airflow.home}/credential_rotation")
+    for credential in credentials:
+        conn_id = stage.snowflake_conn_id(credential)
+        then = (datetime.now(UTC) - timedelta(hours=hours)).isoformat(timespec="seconds")
+        renewals.renewed(conn_id, replace(renewals.renewal(conn_id), renewed_at=then))
+
+
+@in_variables
+def test_a_token_that_no_rotation_has_brought_to_tableau_is_told_again_and_makes_the_run_red(staged: Stage) -> None:
+    staged.renew()
+    renewed_hours_ago(staged, 3, *USERS)  # and the rotation was paused, say
+    staged.rotate(
+        staged.tableau,
+        staged.connections(),
+        environment=staged.environment,
+        connections_per_task=5,
+        snowflake_conn_ids=["snowflake_etl"],
+    )
+    run = staged.renew()
+    assert (run.state, run.states("publish")) == ("failed", ["success"])
+    assert "The token of 'snowflake_bi'" in run.told
+    assert "is not everywhere in Tableau yet" in run.told
+    assert "snowflake_etl" not in run.told
+
+
+@in_variables
+def test_a_narrowed_rotation_has_not_brought_the_token_everywhere(staged: Stage) -> None:
+    staged.renew()
+    renewed_hours_ago(staged, 3, *USERS)
+    connections, environment = staged.connections(), staged.environment
+    for params in ({"content_types": ["datasource"]}, {"projects": ["Default"]}):
+        run = staged.rotate(
+            staged.tableau, connections, environment=environment, connections_per_task=5, force=True, **params
+        )
+        assert run.state == "success"
+    assert "snowflake_etl" in staged.renew().told
+
+
+@in_variables
+def test_after_a_roll_back_the_renewed_token_is_told_again(staged: Stage) -> None:
+    staged.renew()
+    connections, environment = staged.connections(), staged.environment
+    staged.rotate(staged.tableau, connections, environment=environment, connections_per_task=5)
+    back = staged.rotate(staged.tableau, connections, environment=environment, connections_per_task=5, roll_back=True)
+    assert back.state == "success"
+    renewed_hours_ago(staged, 3, *USERS)
+    run = staged.renew()
+    assert (run.state, run.states("publish")) == ("failed", ["success"])
+
+
+@in_variables
+def test_two_connections_for_one_token_are_one_clear_error(staged: Stage) -> None:
+    connections = staged.connections()
+    connections["snowflake_etl_too"] = connections["snowflake_etl"]
+    conf = {"snowflake_conn_ids": ["snowflake_etl", "snowflake_etl_too"]}
+    run = staged.airflow.run(conf, connections, environment=staged.environment, dag=RENEWAL)
+    assert run.state == "failed"
+    assert "are the same token of the Snowflake user ETL_USER" in run.told
+    assert staged.snowflake.requests.count("login") == 0
+
+
+@in_variables
+def test_a_token_that_lives_no_longer_than_it_is_renewed_before_is_a_problem(staged: Stage) -> None:
+    run = staged.renew(renew_before_days=90)
+    assert run.state == "failed"
+    assert "is due already" in run.told
 
 
 @in_variables

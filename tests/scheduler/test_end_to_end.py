@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,8 +147,53 @@ def test_a_refresh_is_waited_for_without_a_worker(
         assert "UP_FOR_RESCHEDULE" in log
 
 
+@pytest.fixture(scope="module")
+def answered(airflow: LocalAirflow, tableau: TableauServer, repeated: Rotation) -> dict[str, Rotation]:
+    """Two runs about a few connections, of which a person lets the one go on and not the other."""
+    tableau.state.job_seconds = 0
+    narrow = {"content_name": "bi o*", "snowflake_conn_ids": ["snowflake_bi"], "force": True}
+    runs = {}
+    for option in ("Reject", "Approve"):
+        with ThreadPoolExecutor(1) as person:
+            said = person.submit(_answer, airflow, option)
+            runs[option] = rotate(airflow, tableau, option, "updated", require_approval=True, **narrow)
+            said.result()
+    return runs
+
+
+def _answer(airflow: LocalAirflow, option: str) -> None:
+    """What a person does in the UI: by Airflow's REST API, once it is asked."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if option in {run.run_id for run in airflow.api.dag_runs(stage.DAG_ID)}:
+            asked = [task for task in airflow.api.task_instances(stage.DAG_ID, option) if task.task_id == "approve"]
+            if asked and asked[0].state == "awaiting_input":
+                airflow.api.answer(stage.DAG_ID, option, "approve", option)
+                return
+        time.sleep(0.5)
+    raise AssertionError("nobody was asked")
+
+
+def test_after_a_no_nothing_more_is_written_and_the_report_says_who_said_it(answered: dict[str, Rotation]) -> None:
+    run = answered["Reject"]
+    assert run.end.run.state == "failed"
+    assert (run.report["summary"]["updated"], run.writes) == (1, 1)
+    left = [row for row in run.report["connections"] if row["outcome"] == "not_attempted"]
+    assert len(left) == 5
+    assert all("not approved (by admin" in row["reason"] for row in left)
+
+
+def test_after_a_yes_the_rest_is_written(answered: dict[str, Rotation]) -> None:
+    run = answered["Approve"]
+    assert (run.end.run.state, run.report["summary"]["updated"], run.writes) == ("success", 6, 6)
+
+
 def test_no_secret_can_be_read_anywhere(
-    repeated: Rotation, airflow: LocalAirflow, tableau: TableauServer, argument_watch: ArgumentWatch
+    answered: dict[str, Rotation],
+    repeated: Rotation,
+    airflow: LocalAirflow,
+    tableau: TableauServer,
+    argument_watch: ArgumentWatch,
 ) -> None:
     sessions = small_site.session_tokens(tableau)
     assert sessions, "no request carried a session token, so a leak of one could not be seen"

@@ -52,6 +52,13 @@ class User:
     token_name: str | None = None
     admin_conn_id: str = ""
 
+    def is_same_token(self, other: User) -> bool:
+        """Whether another may mean the same token, if it is of the same account."""
+        if self.name.casefold() != other.name.casefold():
+            return False
+        names = (self.token_name, other.token_name)
+        return None in names or self.token_name.casefold() == other.token_name.casefold()  # type: ignore[union-attr]
+
 
 @dataclass(frozen=True)
 class Renewal:

@@ -21,6 +21,11 @@ class Filters:
     content_name: str | None = None
     ids: Collection[str] = ()
 
+    @property
+    def narrow(self) -> bool:
+        """Whether anything may be left out."""
+        return any((self.projects, self.exclude_projects, self.owners, self.tags, self.content_name, self.ids))
+
     def take(self, content: Content, connection_id: str) -> bool:
         """Whether the run is for this connection of this item."""
         return self.take_content(content) and self._takes_id(content.id, connection_id)

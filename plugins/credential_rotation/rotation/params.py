@@ -52,6 +52,11 @@ class RotationParams:
         )
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the run is about all connections of its sites that embed one of its credentials."""
+        return not self.filters.narrow and set(self.content_types) == set(ContentType)
+
+    @property
     def budget(self) -> FailureBudget:
         """How many failures are too many."""
         return FailureBudget.parse(self.max_failures)

@@ -1,0 +1,63 @@
+"""Whether the rotation in Tableau is told of renewed tokens, and whether it has brought them there."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from credential_rotation.renewal.decision import LEAST_OVERLAP_HOURS
+from credential_rotation.renewal.report import UserReport
+from credential_rotation.renewal_context import RenewalTask
+from credential_rotation.renewals import Renewal
+from credential_rotation.token_stores.kept import StoreUnusable
+
+log = logging.getLogger(__name__)
+
+ROTATION = "rotate_snowflake_pat_in_tableau"
+
+
+def is_to_be_told(task: RenewalTask, conn_id: str) -> bool:
+    """Whether the rotation is to be told of a renewed token: it was not yet, or it has not brought it to Tableau."""
+    try:
+        current = task.current(conn_id)
+    except StoreUnusable as problem:
+        log.warning("'%s': %s", conn_id, problem)  # the report says so, too; the others are to be told all the same
+        return False
+    if current is None or current == task.renewals.arrival(conn_id).token:
+        return False
+    known = task.renewals.renewal(conn_id)
+    return known.announced != current or _is_overdue(known)
+
+
+def what_is_late(task: RenewalTask, user: UserReport, told: bool) -> str | None:
+    """What a person has to know of a renewed token that is not in Tableau.
+
+    :param told: whether this run has told the rotation of it, which is noted here
+    """
+    conn_id = user.snowflake_conn_id
+    try:
+        current = task.current(conn_id)
+    except StoreUnusable as problem:
+        return str(problem)
+    known = task.renewals.renewal(conn_id)
+    if current is None or current == task.renewals.arrival(conn_id).token:
+        return None
+    if told:
+        task.renewals.renewed(conn_id, replace(known, announced=current))
+    elif known.announced != current:
+        return f"The rotation was not told of the renewed token of '{conn_id}'; run again."
+    if not _is_overdue(known):
+        return None
+    again = " It is told once more." if told else ""
+    return (
+        f"The token of '{conn_id}', renewed at {known.renewed_at}, is not everywhere in Tableau yet: no whole run of "
+        f"{ROTATION} has been green since.{again} See whether that DAG is paused, or what it says."
+    )
+
+
+def _is_overdue(known: Renewal) -> bool:
+    """Whether a rotation that was told of a renewal should have ended by now."""
+    if known.renewed_at is None:
+        return True
+    return datetime.now(UTC) - datetime.fromisoformat(known.renewed_at) > timedelta(hours=LEAST_OVERLAP_HOURS)

@@ -1,0 +1,77 @@
+"""What is known of renewed tokens besides their secrets: when each was renewed, who was told, and where it arrived.
+
+    <reports>/renewals/<connection>.json    written by ``renew_snowflake_pat``
+    <reports>/arrivals/<connection>.json    written by ``rotate_snowflake_pat_in_tableau``
+
+Two files, so that the two DAGs do not write over each other. Tokens stand in them as fingerprints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from credential_rotation.run_folder import Folder
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """The latest renewal of a credential.
+
+    :param renewed_at: ISO 8601, by Snowflake's clock
+    :param run_id: the run that did it
+    :param announced: the token that the rotation was told of last
+    """
+
+    renewed_at: str | None = None
+    run_id: str | None = None
+    announced: str | None = None
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """The token that a rotation brought to every connection of these Tableau sites."""
+
+    token: str | None = None
+    tableau_conn_ids: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Renewals:
+    """All of them.
+
+    :param reports: the URL below which reports are
+    """
+
+    reports: str
+
+    def renewal(self, conn_id: str) -> Renewal:
+        """The latest renewal of a credential; without anything where there was none."""
+        return Renewal(**_known(Renewal, self._folder("renewals").read(f"{conn_id}.json")))
+
+    def renewed(self, conn_id: str, renewal: Renewal) -> None:
+        """Keep what is known of a renewal."""
+        self._folder("renewals").write(f"{conn_id}.json", asdict(renewal))
+
+    def arrival(self, conn_id: str) -> Arrival:
+        """Which token of a credential has arrived in Tableau; without anything where that is not known."""
+        return Arrival(**_known(Arrival, self._folder("arrivals").read(f"{conn_id}.json")))
+
+    def arrived(self, conn_id: str, arrival: Arrival) -> None:
+        """Keep that a token has arrived."""
+        self._folder("arrivals").write(f"{conn_id}.json", asdict(arrival))
+
+    def departed(self, conn_id: str) -> None:
+        """Let it not be known any more which token is in Tableau."""
+        self._folder("arrivals").remove(f"{conn_id}.json")
+
+    def _folder(self, name: str) -> Folder:
+        return Folder(f"{self.reports}/{name}")
+
+
+def _known(kind: type[Renewal | Arrival], values: Any) -> dict[str, Any]:
+    """What a file says, as far as this version understands it."""
+    if not isinstance(values, dict):
+        return {}
+    return {field.name: values[field.name] for field in fields(kind) if field.name in values}
