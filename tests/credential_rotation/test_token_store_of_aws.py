@@ -7,13 +7,11 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import requests
-from moto.server import ThreadedMotoServer
 
 from credential_rotation.settings import Settings, UnusableEnvironment
 from credential_rotation.token_stores.aws_secrets_manager import AwsSecretsManagerTokenStore
@@ -34,15 +32,6 @@ SECRETS = {token.secret: token.secret for token in (ADOPTED, FIRST, SECOND)} | {
 
 class Killed(BaseException):
     """As a process is that is killed: nothing of ours goes on after it."""
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @pytest.fixture(autouse=True)

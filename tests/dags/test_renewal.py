@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import requests
-from moto.server import ThreadedMotoServer
 
 from credential_rotation.renewals import Renewals
 from sandbox import stage
@@ -29,16 +28,6 @@ Serve = Callable[[TableauState], TableauServer]
 @pytest.fixture(scope="module")
 def keys() -> KeyPair:
     return make_key_pair()
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[str]:
-    """A server that stands for AWS."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @pytest.fixture(params=["variable", "aws-secrets-manager://aws_default/credential_rotation/"], ids=["variable", "AWS"])

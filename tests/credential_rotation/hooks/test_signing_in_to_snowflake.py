@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,32 +24,13 @@ from sandbox.snowflake import Refusal as AnyRefusal
 from sandbox.snowflake import SnowflakeServer, SnowflakeState, Unwell
 from sandbox.tableau.faults import EmptyBody, Fault, HalfBody, HtmlPage, RawAnswer, ResetAfter, ResetBefore, Silence
 from tests.leaks import Scanner
-from tests.sandbox_snowflake.small_account import ACCOUNT, KEYS, ROLE, SERVICE, service_of, small_account, token_of
+from tests.sandbox_snowflake.small_account import ACCOUNT, KEYS, ROLE, SERVICE, service_of, token_of
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 WRONG = "no-token-of-this-user/with+signs="
 
 
-@pytest.fixture(scope="module")
-def any_server() -> Iterator[SnowflakeServer]:
-    with SnowflakeServer() as server:
-        yield server
-
-
-@pytest.fixture
-def snowflake_state() -> SnowflakeState:
-    return small_account()
-
-
-@pytest.fixture
-def snowflake(
-    any_server: SnowflakeServer, snowflake_state: SnowflakeState, monkeypatch: pytest.MonkeyPatch, nothing_masked: None
-) -> SnowflakeServer:
-    any_server.state = snowflake_state
-    any_server.requests.clear()
-    for name, value in any_server.environment.items():
-        monkeypatch.setenv(name, value)
-    return any_server
+pytestmark = pytest.mark.usefixtures("nothing_masked")
 
 
 def connection(port: int, **extra: Any) -> Connection:

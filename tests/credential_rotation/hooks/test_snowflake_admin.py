@@ -28,33 +28,13 @@ from tests.sandbox_snowflake.small_account import (
     TOKEN,
     account_of,
     service_of,
-    small_account,
     token_of,
 )
 
 Connect = Callable[..., None]
 
 
-@pytest.fixture(scope="module")
-def any_server() -> Iterator[SnowflakeServer]:
-    with SnowflakeServer() as server:
-        yield server
-
-
-@pytest.fixture
-def snowflake_state() -> SnowflakeState:
-    return small_account()
-
-
-@pytest.fixture
-def snowflake(
-    any_server: SnowflakeServer, snowflake_state: SnowflakeState, monkeypatch: pytest.MonkeyPatch, nothing_masked: None
-) -> SnowflakeServer:
-    any_server.state = snowflake_state
-    any_server.requests.clear()
-    for name, value in any_server.environment.items():
-        monkeypatch.setenv(name, value)
-    return any_server
+pytestmark = pytest.mark.usefixtures("nothing_masked")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -431,3 +432,22 @@ class TestWhatPeopleDo:
         renewing.state.advance(days=25)
         renewing.renew()
         _ends_well(renewing, renewed)
+
+
+@pytest.mark.parametrize("roles", [[ROLE], []], ids=["renewed", "refused"])
+def test_no_log_line_holds_a_secret_though_everybody_logs_at_debug(
+    renewing: Renewing, caplog: pytest.LogCaptureFixture, roles: list[str]
+) -> None:
+    service_of(renewing.state).roles = set(roles)
+    first = renewing.user.password
+    with caplog.at_level(logging.DEBUG):
+        try:
+            renewing.renew()
+        except RenewalFailed as refused:
+            logging.getLogger().warning("%s", refused)
+    assert any("rotated, and its new secret is kept" in line for line in caplog.messages)
+    new = renewing.in_force.secret
+    assert new != first
+    told = "\n".join(f"{record.getMessage()} {record.args} {record.exc_text}" for record in caplog.records)
+    assert first not in told
+    assert new not in told

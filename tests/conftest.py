@@ -1,0 +1,47 @@
+"""What tests of several folders stand on: a Snowflake that the real driver signs in to, and what stands for AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.snowflake import SnowflakeServer, SnowflakeState
+from tests.sandbox_snowflake.small_account import small_account
+
+
+@pytest.fixture
+def snowflake_state() -> SnowflakeState:
+    """A small account whose service user has a token that expires in ten days."""
+    return small_account()
+
+
+@pytest.fixture(scope="session")
+def any_snowflake() -> Iterator[SnowflakeServer]:
+    """One server, one certificate: drivers keep the authority that they have read."""
+    with SnowflakeServer() as server:
+        yield server
+
+
+@pytest.fixture
+def snowflake(
+    any_snowflake: SnowflakeServer, snowflake_state: SnowflakeState, monkeypatch: pytest.MonkeyPatch
+) -> SnowflakeServer:
+    """It holds a new small account in each test, and this process trusts it."""
+    any_snowflake.state = snowflake_state
+    any_snowflake.requests.clear()
+    for name, value in any_snowflake.environment.items():
+        monkeypatch.setenv(name, value)
+    return any_snowflake
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[str]:
+    """The address of a server that stands for AWS."""
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415 (slow)
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
