@@ -93,6 +93,8 @@ def staged(
     airflow.forget_tokens()
     with SnowflakeServer(state) as snowflake:
         yield Stage(airflow, rotate, tableau, snowflake, keys, token_store)
+    # Tests of other files share this Airflow: a renewed token would be embedded in the place of their connections'.
+    airflow.forget_tokens()
 
 
 def test_a_dry_run_says_what_is_due_and_rotates_nothing(staged: Stage) -> None:
