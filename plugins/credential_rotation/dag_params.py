@@ -78,7 +78,7 @@ def rotation_params(settings: Settings | None = None) -> dict[str, Param]:
         "roll_back": _switch(
             "Roll back",
             _PROOF,
-            "Put the secret before this one back (`previous_password`) into every connection that a run updated.",
+            "Put the secret before (`previous_password`, or what a renewal replaced) back where a run updated.",
         ),
         "roll_back_run": _text(
             "Run to roll back", _PROOF, "The run id of that run. Empty: the latest that updated anything."

@@ -167,7 +167,7 @@ def _make_room(task: RenewalTask, renewer: Renewer, user: User) -> None:
     secret = kept.current.secret if kept is not None and kept.current.is_renewed else user.password
     current, arrival = task.fingerprints.of(secret), task.renewals.arrival(user.conn_id)
     ledgers = Ledgers(task.settings.reports, ROTATION)
-    others = {token for ledger in ledgers.all() for token in ledger.tokens_of(user.name)} - {current}
+    others = {token for ledger in ledgers.all() for token in ledger.tokens_of(user.login)} - {current}
     everywhere = set(task.settings.tableau_conn_ids) <= set(arrival.tableau_conn_ids)
     if arrival.token == current and everywhere and not others:
         renewer.remove_rotated(user)

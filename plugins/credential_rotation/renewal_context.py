@@ -32,9 +32,9 @@ class RenewalTask(RunningTask):
         """A Snowflake user, as its Airflow connection has it."""
         found = connection_credential(conn_id)
         conn = airflow_connection(conn_id)
-        words = renewal_words(conn) if conn else RenewalWords(None, None)
+        words = renewal_words(conn) if conn else RenewalWords(None, None, None)
         admin = words.admin_conn_id or self.params.admin_conn_id
-        return User(conn_id, found.login, found.token, words.token_name, admin)
+        return User(conn_id, found.login, found.token, words.user_name, words.token_name, admin)
 
     @contextmanager
     def renewer(self, admin_conn_id: str) -> Iterator[tuple[Renewer, datetime]]:
@@ -65,4 +65,4 @@ def _sign_in(user: User, secret: str) -> None:
     conn = airflow_connection(user.conn_id)
     if conn is None:
         raise UnusableCredential(f"There is no Airflow connection '{user.conn_id}' any more.")
-    sign_in_with_password(conn, user.name, secret)
+    sign_in_with_password(conn, user.login, secret)

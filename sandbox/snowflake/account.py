@@ -59,6 +59,7 @@ class User:
     token_managers: set[str] = field(default_factory=set)  # roles: MODIFY PROGRAMMATIC AUTHENTICATION METHODS
     disabled: bool = False
     tokens: list[AccessToken] = field(default_factory=list)
+    login_name: str | None = None  # None: its name
     guesses: int = 0  # bad logins in a row
     locked_until: datetime | None = None
 
@@ -133,8 +134,12 @@ class Account:
         public_key: str | None = None,
         network_policy: str | None = None,
         managed_by: Iterable[str] = (),
+        login_name: str | None = None,
     ) -> User:
-        """Add a user with these roles, which are made if need be; the first is its default role."""
+        """Add a user with these roles, which are made if need be; the first is its default role.
+
+        A name that is plain is kept in capitals, as where it is written without quotes.
+        """
         granted = list(roles)
         user = User(
             name if not PLAIN_NAME.fullmatch(name) else name.upper(),
@@ -145,6 +150,7 @@ class Account:
             granted[0] if granted else None,
             network_policy,
             token_managers=set(managed_by),
+            login_name=login_name,
         )
         if user.type in {UserType.SERVICE, UserType.SERVICE_AGENT} and password is not None:
             raise ValueError(f"{user.name}: a user of type {user.type} cannot have a password")
@@ -165,7 +171,7 @@ class Account:
     def find_user(self, login_name: str) -> User | None:
         """The user who signs in with this name, if any: login names have no case."""
         wanted = login_name.casefold()
-        return next((user for user in self.users.values() if user.name.casefold() == wanted), None)
+        return next((user for user in self.users.values() if (user.login_name or user.name).casefold() == wanted), None)
 
     def role_reaches(self, role: str, wanted: str) -> bool:
         """Whether a role is another one, or inherits it."""

@@ -7,7 +7,6 @@ https://docs.snowflake.com/en/sql-reference/sql/alter-user-rotate-programmatic-a
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowException
 
 from credential_rotation.hooks.snowflake import SnowflakeDriverMissing
+from credential_rotation.renewal.identifiers import identifier
 from credential_rotation.renewal.tokens import Token, UnexpectedAnswer, read_time, read_token
 from credential_rotation.rotation.snowflake_words import (
     SnowflakeRefused,
@@ -28,11 +28,9 @@ from credential_rotation.secrecy import hide_in_logs
 
 log = logging.getLogger(__name__)
 
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
-
 
 class SnowflakeAdmin:
-    """The tokens of users, by the statements of one session.
+    """The tokens of users, by the statements of one session. Users are given as identifiers of SQL.
 
     :param session: a connection of Snowflake's driver; see :func:`signed_in_as_admin`
     """
@@ -45,7 +43,7 @@ class SnowflakeAdmin:
 
         :raises SnowflakeRefused: the user is not there, or the administrator may not look
         """
-        rows = self._rows(f"SHOW USER PROGRAMMATIC ACCESS TOKENS FOR USER {identifier(user)}")
+        rows = self._rows(f"SHOW USER PROGRAMMATIC ACCESS TOKENS FOR USER {user}")
         return [read_token(row) for row in rows]
 
     def now(self) -> datetime:
@@ -62,7 +60,7 @@ class SnowflakeAdmin:
         :raises UnexpectedAnswer: when Snowflake hands out none all the same
         """
         rows = self._rows(
-            f"ALTER USER {identifier(user)} ROTATE PROGRAMMATIC ACCESS TOKEN {identifier(token)} "
+            f"ALTER USER {user} ROTATE PROGRAMMATIC ACCESS TOKEN {identifier(token)} "
             f"EXPIRE_ROTATED_TOKEN_AFTER_HOURS = {int(overlap_hours)}"
         )
         secret = {str(name).lower(): value for name, value in rows[0].items()}.get("token_secret") if rows else None
@@ -73,7 +71,7 @@ class SnowflakeAdmin:
 
     def remove(self, user: str, token: str) -> None:
         """Remove a token for good."""
-        self._rows(f"ALTER USER {identifier(user)} REMOVE PROGRAMMATIC ACCESS TOKEN {identifier(token)}")
+        self._rows(f"ALTER USER {user} REMOVE PROGRAMMATIC ACCESS TOKEN {identifier(token)}")
 
     def _rows(self, sql: str) -> list[dict[str, Any]]:
         from snowflake.connector import DictCursor, errors  # noqa: PLC0415 (slow)
@@ -122,11 +120,6 @@ def signed_in_as_admin(admin_conn_id: str) -> Iterator[SnowflakeAdmin]:
     finally:
         with suppress(Exception):
             session.close()
-
-
-def identifier(name: str) -> str:
-    """A name as Snowflake reads it: as it is when it is plain, else in quotes."""
-    return name if _PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"'
 
 
 def _problem(error: Exception, what: str) -> Exception:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from credential_rotation.renewal.decision import Decision, State, Wishes, decide
+from credential_rotation.renewal.identifiers import identifier, quoted
 from credential_rotation.renewal.tokens import Token
 from credential_rotation.rotation.snowflake_words import Refusal, SnowflakeRefused
 from credential_rotation.token_stores.kept import KeptToken, KeptTokens, TokenStore
@@ -40,21 +41,33 @@ class User:
     """A Snowflake user whose token is renewed.
 
     :param conn_id: the Airflow connection
-    :param name: in Snowflake
+    :param login: what it signs in with, and what Tableau embeds
     :param password: what the Airflow connection holds
+    :param user_name: what SHOW USERS calls it; None where that is the login, which then is read as SQL reads a name
     :param token_name: the token that is meant; None where the user has just one
     :param admin_conn_id: the Airflow connection of who may rotate it
     """
 
     conn_id: str
-    name: str
+    login: str
     password: str = field(repr=False)
+    user_name: str | None = None
     token_name: str | None = None
     admin_conn_id: str = ""
 
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.user_name or self.login
+
+    @property
+    def identifier(self) -> str:
+        """What statements call it."""
+        return quoted(self.user_name) if self.user_name else identifier(self.login)
+
     def is_same_token(self, other: User) -> bool:
         """Whether another may mean the same token, if it is of the same account."""
-        if self.name.casefold() != other.name.casefold():
+        if self.login.casefold() != other.login.casefold() and self.name.casefold() != other.name.casefold():
             return False
         names = (self.token_name, other.token_name)
         return None in names or self.token_name.casefold() == other.token_name.casefold()  # type: ignore[union-attr]
@@ -99,7 +112,7 @@ class Renewer:
         One that is kept but was not tried yet, because a run was killed, is due: it is to be brought to its end.
         """
         kept = self._store.read(user.conn_id)
-        decision = self._decide(user, kept, self._administration.tokens(user.name), wishes)
+        decision = self._decide(user, kept, self._administration.tokens(user.identifier), wishes)
         if kept is not None and kept.pending is not None and decision.token is not None:
             note = "a renewal was begun and did not come to its end; that comes first"
             return replace(decision, state=State.DUE, rotate=True, problem=None, note=note)
@@ -111,7 +124,7 @@ class Renewer:
         :raises RenewalFailed: when there is a new token that can't be used
         """
         kept = self._store.read(user.conn_id)
-        tokens = self._administration.tokens(user.name)
+        tokens = self._administration.tokens(user.identifier)
         if kept is not None and kept.pending is not None:
             renewed = self._finish(user, kept.pending, tokens)
             if renewed is not None:
@@ -128,11 +141,11 @@ class Renewer:
         else:
             # A place that takes nothing just now is found out before a secret depends on it.
             self._store.drop_pending(user.conn_id)
-        secret = self._administration.rotate(user.name, token.name, decision.overlap_hours)
+        secret = self._administration.rotate(user.identifier, token.name, decision.overlap_hours)
         pending = KeptToken(secret, token.name)
         self._store.keep_pending(user.conn_id, pending)
         log.info("The token %s of %s is rotated, and its new secret is kept.", token.name, user.name)
-        tokens = self._administration.tokens(user.name)
+        tokens = self._administration.tokens(user.identifier)
         if (in_force := _in_force(tokens, token.name)) is not None:
             # By that it is known again: one that is in force is never forgotten, though it can't sign in yet.
             pending = replace(pending, expires_at=in_force.expires_at.isoformat())
@@ -150,13 +163,13 @@ class Renewer:
         kept = self._store.read(user.conn_id)
         if kept is None or kept.pending is not None or _is_outdated(user, kept) or kept.current.expires_at is None:
             return []
-        tokens = self._administration.tokens(user.name)
+        tokens = self._administration.tokens(user.identifier)
         in_force = _in_force(tokens, kept.current.name)
         if in_force is None or not in_force.expires_about(datetime.fromisoformat(kept.current.expires_at)):
             return []
         rotated = [token.name for token in tokens if token.rotated_to == in_force.name and token.is_alive(self._now)]
         for name in rotated:
-            self._administration.remove(user.name, name)
+            self._administration.remove(user.identifier, name)
             log.info("The rotated token %s of %s is removed.", name, user.name)
         return rotated
 

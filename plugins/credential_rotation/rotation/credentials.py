@@ -111,10 +111,12 @@ def from_airflow_connection(conn: Connection) -> SnowflakeCredential:
 class RenewalWords:
     """What an Airflow connection says of the renewal of its token; None where it says nothing.
 
+    :param user_name: what the user is called in Snowflake, where that is not the login
     :param token_name: which token of the user is meant
     :param admin_conn_id: the Airflow connection of who may rotate in this account
     """
 
+    user_name: str | None
     token_name: str | None
     admin_conn_id: str | None
 
@@ -125,7 +127,10 @@ def renewal_words(conn: Connection) -> RenewalWords:
     :raises UnusableCredential: when that is something else than texts
     """
     extra = _extra(conn)
-    return RenewalWords(_text(conn, extra, "token_name") or None, _text(conn, extra, "admin_conn_id") or None)
+    user_name, token_name, admin_conn_id = (
+        _text(conn, extra, key) or None for key in ("user_name", "token_name", "admin_conn_id")
+    )
+    return RenewalWords(user_name, token_name, admin_conn_id)
 
 
 def account_of(conn: Connection) -> frozenset[str]:

@@ -102,7 +102,7 @@ class Renewing:
     def _sign_in(self, user: User, secret: str) -> None:
         extra = {"account": ACCOUNT, "host": "127.0.0.1", "port": self.server.port}
         conn = Connection(conn_id=CONN_ID, conn_type="snowflake", login="SOMEBODY", extra=json.dumps(extra))
-        sign_in_with_password(conn, user.name, secret)
+        sign_in_with_password(conn, user.login, secret)
 
     @property
     def kept(self) -> KeptTokens:

@@ -65,6 +65,20 @@ def test_a_token_that_is_due_is_renewed(renewing: Renewing) -> None:
     assert renewing.look().state is State.OVERLAP_RUNNING
 
 
+def test_a_user_in_lower_case_that_signs_in_by_another_name_is_renewed(renewing: Renewing) -> None:
+    lower = account_of(renewing.state).users.pop(SERVICE)
+    lower.name, lower.login_name = SERVICE.lower(), "somebody@acme.example"
+    account_of(renewing.state).users[lower.name] = lower
+    before = lower.tokens[0].secret
+    renewing.user = replace(renewing.user, login=lower.login_name)
+    with pytest.raises(SnowflakeRefused, match="does not exist"):
+        renewing.renew()
+    renewing.user = replace(renewing.user, user_name=lower.name)
+    assert renewing.renew().is_renewed
+    [in_force] = [token for token in lower.tokens if token.rotated_to is None]
+    assert before != renewing.kept.current.secret == in_force.secret
+
+
 def test_one_that_is_not_due_is_left_alone_and_nothing_is_kept(renewing: Renewing) -> None:
     renewal = renewing.renew(Wishes(renew_before_days=9))
     assert (renewal.is_renewed, renewal.decision.state) == (False, State.NOT_DUE)
@@ -308,7 +322,7 @@ class TestWhatStandsInTheWay:
         assert "has expired" in self._is_refused(renewing, State.EXPIRED)
 
     def test_no_such_user(self, renewing: Renewing) -> None:
-        renewing.user = replace(renewing.user, name="NOBODY")
+        renewing.user = replace(renewing.user, login="NOBODY")
         with pytest.raises(SnowflakeRefused, match="'NOBODY' does not exist or not authorized"):
             renewing.renew()
         assert (renewing.rotations, renewing.store.states) == (0, [])
