@@ -1,4 +1,4 @@
-"""`python -m sandbox tableau | snowflake | demo | ui | kills`."""
+"""`python -m sandbox tableau | snowflake | demo | ui | kills | bench`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ COMMANDS = {
     "demo": "rotate every credential of a sandbox Tableau on a real local Airflow, and look that it is so",
     "ui": "leave that Airflow and the sandbox up",
     "kills": "kill tasks in the middle of runs, and see that nothing is lost",
+    "bench": "how fast the rotation is, side by side with scripts",
 }
 
 
@@ -37,6 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from sandbox import kills  # noqa: PLC0415
 
         return kills.main(options.arguments)
+    if options.command == "bench":
+        from sandbox.bench import command as bench_command  # noqa: PLC0415
+
+        return bench_command.main(options.arguments)
     from sandbox import demo  # noqa: PLC0415
 
     return demo.main_demo(options.arguments) if options.command == "demo" else demo.main_ui(options.arguments)

@@ -45,7 +45,7 @@ def make_plan(
     log.info("%d connections, %d of them targets, %d to be updated.", len(records), len(targets), len(left))
     canaries = choose_canaries(left, params.validate_on)
     # Only to refuse batches that are too small while nothing is written yet.
-    split(left, params.connections_per_task)
+    split(left, params.connections_per_task, parallel=task.settings.parallel_tasks)
     if params.dry_run:
         records = [replace(r, outcome=Outcome.PLANNED) if r.is_target and r.outcome is None else r for r in records]
     plan = Plan(

@@ -137,7 +137,7 @@ def plan_updates() -> list[dict[str, Any]]:
     plan = read_plan(task.folder)
     _, records = read_journals(task.folder, plan.plan_id)
     left = plan.left(records)
-    batches = split(left, task.params.connections_per_task)
+    batches = split(left, task.params.connections_per_task, parallel=task.settings.parallel_tasks)
     log.info("%d targets in %d tasks.", len(left), len(batches))
     return [
         {

@@ -19,6 +19,7 @@ from credential_rotation.rotation.credentials import SnowflakeCredential, Unusab
 from credential_rotation.rotation.one_connection import Orders, left_alone
 from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.proof import Embedded, Prover
+from credential_rotation.rotation.read_back import ReadBack
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.snowflake_words import SnowflakeRefused, SnowflakeUnreachable
 from credential_rotation.rotation.update_batch import BatchResult, update_batch
@@ -105,6 +106,7 @@ def _orders(task: ThisTask, hook: TableauHook, check: SnowflakeCheck, *, canary:
     return Orders(
         prover=prover if must_connect else None,
         is_canary=canary,
+        read_back=ReadBack(always=canary),
         is_last_try=task.is_last_try,
         done=Outcome.ROLLED_BACK if task.params.roll_back else Outcome.UPDATED,
         sign_in=check.sign_in if task.settings.snowflake_check else None,

@@ -17,7 +17,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve a believable site until SIGTERM or Ctrl-C."""
     options = _parser().parse_args(argv)
     if options.large is not None:
-        state = make_large_site(options.large, seed=options.seed, content_url=options.site)
+        state = make_large_site(
+            options.large, targets_every=options.targets_every, seed=options.seed, content_url=options.site
+        )
     else:
         state = build_site(
             seed=options.seed,
@@ -54,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--flows", type=int, default=12)
     parser.add_argument("--virtual-connections", type=int, default=3)
     parser.add_argument("--large", type=int, metavar="ITEMS", help="a large plain site instead of the believable one")
+    parser.add_argument(
+        "--targets-every", type=int, default=4, metavar="N", help="of the large one (default: %(default)s)"
+    )
     parser.add_argument("--api-version", default="3.26", help="newest REST API version (default: %(default)s)")
     parser.add_argument("--read-latency-ms", type=float, default=0)
     parser.add_argument("--write-latency-ms", type=float, default=0)

@@ -10,8 +10,13 @@ from credential_rotation.rotation.wrong_input import UnusableParams
 
 # Airflow spends about a second on each mapped task: one connection per task is the clearest, and cheap up to here.
 MOST_SINGLE_TASKS = 120
-# ... and past it, this many tasks keep all parallel slots busy and still show where a run is.
-TASKS_WHEN_BATCHED = 48
+# Past it, a task is to be worth its second: 100 updates take Tableau Cloud 20 seconds, two at a time. (2,000 items with
+# 667 targets took 104 s in 48 tasks, and 60 s in 8.)
+LEAST_IN_A_BATCH = 100
+# ... but that many tasks still show where a long run is.
+MOST_BATCHES = 48
+# As many as the setting CREDENTIAL_ROTATION_MAX_PARALLEL_TASKS, by default.
+PARALLEL = 8
 # Airflow refuses to map over more (core.max_map_length), by failing the task before.
 MOST_TASKS = 1000
 # Airflow's column for labels; PostgreSQL refuses more, and so a task would fail after its work is done.
@@ -26,16 +31,17 @@ class Batch:
     targets: tuple[ConnectionRecord, ...]
 
 
-def split(targets: Sequence[ConnectionRecord], per_task: int | None = None) -> list[Batch]:
+def split(targets: Sequence[ConnectionRecord], per_task: int | None = None, *, parallel: int = PARALLEL) -> list[Batch]:
     """Deal the targets out: one to a task while these are few, else in batches.
 
     Connections of the same item stay in one batch where there are batches, since Tableau should be asked to change them
     one after the other (server-client-python #1305); where each has a task, they stand far apart.
 
     :param per_task: connections in one task; None: chosen by the number of targets
+    :param parallel: how many tasks may run at once; batches come in rounds of so many, so that no slot is idle
     :raises UnusableParams: when that would be more tasks than Airflow can map
     """
-    size = per_task or _chosen_size(len(targets))
+    size = per_task or _chosen_size(len(targets), parallel)
     batches: list[Batch] = []
     groups: dict[str, list[ConnectionRecord]] = {}
     for target in targets:
@@ -46,13 +52,16 @@ def split(targets: Sequence[ConnectionRecord], per_task: int | None = None) -> l
     if len(batches) > MOST_TASKS:
         raise UnusableParams(
             f"connections_per_task: {size} makes {len(batches)} tasks of {len(targets)} targets, but Airflow can map "
-            f"{MOST_TASKS} at most. Leave it empty, or set it to {-(-len(targets) // TASKS_WHEN_BATCHED)}."
+            f"{MOST_TASKS} at most. Leave it empty, or set it to {-(-len(targets) // MOST_BATCHES)}."
         )
     return batches
 
 
-def _chosen_size(count: int) -> int:
-    return 1 if count <= MOST_SINGLE_TASKS else -(-count // TASKS_WHEN_BATCHED)
+def _chosen_size(count: int, parallel: int) -> int:
+    if count <= MOST_SINGLE_TASKS:
+        return 1
+    rounds = min(count // LEAST_IN_A_BATCH, MOST_BATCHES) // parallel
+    return -(-count // (max(1, rounds) * parallel))
 
 
 def _with_siblings_together(group: list[ConnectionRecord], size: int) -> list[tuple[ConnectionRecord, ...]]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from credential_rotation.rotation.credentials import SnowflakeCredential
 from credential_rotation.rotation.outcomes import Outcome, Proof
 from credential_rotation.rotation.proof import Embedded, NotProved, Prover, Proving, Waiting
+from credential_rotation.rotation.read_back import ReadBack
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.snowflake_words import SnowflakeRefused, SnowflakeUnreachable, refusal_in
 from credential_rotation.rotation.update import Writable, embed_and_read_back, of_missing
@@ -37,6 +38,7 @@ class Orders:
     :param is_canary: whether it is put back when it fails, and must show what it was asked to show
     :param is_last_try: whether Airflow will not try again by itself
     :param done: the outcome of what went well
+    :param read_back: which updates are read back
     :param sign_in: signs in to Snowflake, to see whether the secret before is worth to be put back; None: nobody asks
     """
 
@@ -45,6 +47,7 @@ class Orders:
     is_last_try: bool = False
     done: Outcome = Outcome.UPDATED
     sign_in: Callable[[Embedded], None] | None = None
+    read_back: ReadBack = field(default_factory=ReadBack)
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def _update(site: Writable, target: ConnectionRecord, credential: SnowflakeCrede
     if target.proving is None:
         if orders.is_canary and orders.prover and not orders.prover.is_able(target.content):
             return Stage(replace(target, outcome=Outcome.NOT_ATTEMPTED, reason=NOTHING_SHOWS))
-        target = embed_and_read_back(site, target, username, credential.token)
+        target = embed_and_read_back(site, target, username, credential.token, orders.read_back)
         if target.outcome is not None:
             return Stage(target)
         if orders.prover is None:
@@ -146,7 +149,7 @@ def _undo(site: Writable, target: ConnectionRecord, credential: SnowflakeCredent
         reason = f"{_shouted(target)} {_not_known(credential)}"
         return Stage(replace(target, outcome=Outcome.FAILED, reason=reason, undoing=None))
     if target.proving is None:
-        written = embed_and_read_back(site, target, target.username, credential.previous)
+        written = embed_and_read_back(site, target, target.username, credential.previous, orders.read_back)
         if written.outcome is Outcome.GONE:
             return Stage(_gone(written))
         if written.outcome is not None and not written.touched:

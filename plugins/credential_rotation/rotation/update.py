@@ -1,4 +1,4 @@
-"""Embeds a secret in one connection, reads it back, and says what came of it."""
+"""Embeds a secret in one connection, sees that it is there, and says what came of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from credential_rotation.rotation.outcomes import Outcome
+from credential_rotation.rotation.read_back import ReadBack, holds
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.tableau.content import Connection, Content
 from credential_rotation.tableau.errors import (
@@ -30,15 +31,17 @@ class Writable(Protocol):
     def connections(self, content: Content) -> list[Connection]:
         """The connections of an item, as they are now."""
 
-    def embed(self, content: Content, connection: Connection, username: str, password: str) -> None:
-        """Embed a user and password in a connection."""
+    def embed(self, content: Content, connection: Connection, username: str, password: str) -> Connection | None:
+        """Embed a user and password in a connection; the connection as the answer shows it, if it does."""
 
     def clock(self) -> datetime:
         """What time it is for Tableau."""
 
 
-def embed_and_read_back(site: Writable, target: ConnectionRecord, username: str, secret: str) -> ConnectionRecord:
-    """Embed a user and secret in one connection, and read it back.
+def embed_and_read_back(
+    site: Writable, target: ConnectionRecord, username: str, secret: str, read_back: ReadBack
+) -> ConnectionRecord:
+    """Embed a user and secret in one connection, and read it back where that can show anything.
 
     :return: with ``saved_at``, and no outcome yet, when it is there; else with an outcome, ``retriable`` where a later
         try may mend it
@@ -56,9 +59,11 @@ def embed_and_read_back(site: Writable, target: ConnectionRecord, username: str,
     )
     accepted = False
     try:
-        site.embed(target.content, target.connection, username, secret)
+        answer = site.embed(target.content, target.connection, username, secret)
         accepted, tried = True, replace(tried, touched=True)
-        _read_back(site, target, username)
+        if read_back.is_needed(target, username, answer):
+            _read_back(site, target, username)
+            read_back.agreed(target)
     except Throttled as error:
         if not accepted:
             raise
@@ -74,15 +79,15 @@ def embed_and_read_back(site: Writable, target: ConnectionRecord, username: str,
 
 
 def _read_back(site: Writable, target: ConnectionRecord, username: str) -> None:
-    """Tableau's answer to an update may show anything or nothing; what a new request reads is what is there."""
     now = next((each for each in site.connections(target.content) if each.id == target.connection_id), None)
     if now is None:
         raise NotFound(f"{target.title}: the connection is not there any more")
+    if holds(now, username):
+        return
     if now.username.casefold() != username.casefold():
         shown = f"user {now.username}" if now.username else "no user"
         raise NotSaved(f"{target.title}: Tableau accepted the update, yet shows {shown} afterwards.")
-    if now.embed_password is False:
-        raise NotSaved(f"{target.title}: Tableau accepted the update, yet the password is not embedded afterwards.")
+    raise NotSaved(f"{target.title}: Tableau accepted the update, yet the password is not embedded afterwards.")
 
 
 def of_missing(site: Writable, target: ConnectionRecord) -> ConnectionRecord:

@@ -102,12 +102,13 @@ class TableauSite:
         """What time it is for Tableau, as of its latest answer."""
         return self._api.clock()
 
-    def embed(self, content: Content, connection: Connection, username: str, password: str) -> None:
+    def embed(self, content: Content, connection: Connection, username: str, password: str) -> Connection | None:
         """Embed a user and password in a connection; its address and port are sent back as they were read.
 
         Tableau answers 200 to any password. Neither ``authenticationType`` (Tableau Cloud refuses it: KB 005321816) nor
         ``queryTaggingEnabled`` is ever sent, and no attribute without a value (``serverPort=""`` is no integer).
 
+        :return: the connection as Tableau's answer shows it; None where it does not show it
         :raises TableauError: as described there
         """
         attributes = {"serverAddress": connection.server_address, "serverPort": connection.server_port}
@@ -115,19 +116,21 @@ class TableauSite:
         attributes |= {"userName": username, "password": password}
         path = f"{ENDPOINTS[content.type].path}/{content.id}/connections/{connection.id}"
         if content.type is ContentType.VIRTUAL_CONNECTION:
-            self._embed_in_virtual_connection(path, attributes)
-            return
-        self._api.call("PUT", path, _connection_request(attributes | {"embedPassword": "true"}))
+            answer = self._embed_in_virtual_connection(path, attributes)
+        else:
+            answer = self._api.call("PUT", path, _connection_request(attributes | {"embedPassword": "true"}))
+        shown = answer.iter(ENDPOINTS[content.type].connection_element) if answer is not None else ()
+        return next((read_connection(each) for each in shown if connection.id in _ids(each)), None)
 
-    def _embed_in_virtual_connection(self, path: str, attributes: dict[str, str]) -> None:
+    def _embed_in_virtual_connection(self, path: str, attributes: dict[str, str]) -> Element | None:
         body = _connection_request(attributes)
         try:
-            self._api.call("PUT", f"{path}/modify", body)
+            return self._api.call("PUT", f"{path}/modify", body)
         except TableauError as error:
             if error.status not in (404, 405):
                 raise
             # server-client-python PR #1628 tried /modify live; Tableau's Postman collection has it without.
-            self._api.call("PUT", path, body)
+            return self._api.call("PUT", path, body)
 
     def _read_list(self, path: str, element: str, fields: str = "") -> list[Element]:
         """A whole list, by LUID, though items come and go while its pages are read.
@@ -177,8 +180,12 @@ class TableauSite:
         return number if stood_still else 0
 
 
+def _ids(element: Element) -> tuple[str | None, str | None]:
+    return element.get("id"), element.get("connectionId")
+
+
 def _luid(element: Element) -> str:
-    luid = element.get("id") or element.get("connectionId")
+    luid = next(filter(None, _ids(element)), None)
     if not luid:
         raise BadAnswer(f"Tableau's answer lists a <{element.tag}> without an id.")
     return luid

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from credential_rotation.hooks.tableau import TableauHook
 from credential_rotation.rotation.proof import Embedded, NotProved, Proved, Prover, Proving, Waiting
+from credential_rotation.rotation.read_back import ReadBack
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.snowflake_words import SnowflakeRefused, refusal_in
 from credential_rotation.rotation.update import embed_and_read_back
@@ -60,7 +61,7 @@ class Proofs:
     def saved(self, name: str = "It") -> ConnectionRecord:
         """The connection of an item with that name, after the token was embedded in it."""
         [target] = [target for target in find_targets(self.tableau) if target.content_name == name]
-        saved = embed_and_read_back(self.tableau, target, CREDENTIAL.login, TOKEN)
+        saved = embed_and_read_back(self.tableau, target, CREDENTIAL.login, TOKEN, ReadBack(always=True))
         assert saved.outcome is None
         return saved
 

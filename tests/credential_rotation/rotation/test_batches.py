@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from credential_rotation.rotation.batches import LONGEST_LABEL, MOST_SINGLE_TASKS, MOST_TASKS, TASKS_WHEN_BATCHED, split
+from credential_rotation.rotation.batches import LONGEST_LABEL, MOST_BATCHES, MOST_SINGLE_TASKS, MOST_TASKS, split
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.wrong_input import UnusableParams
 from tests.builders import target, targets
@@ -27,7 +27,7 @@ def test_every_target_is_in_exactly_one_batch_and_the_tasks_are_few(count: int) 
 
 def test_as_long_as_targets_are_few_each_has_a_task_of_its_own() -> None:
     assert len(split(targets(MOST_SINGLE_TASKS))) == MOST_SINGLE_TASKS
-    assert len(split(targets(MOST_SINGLE_TASKS + 1))) <= TASKS_WHEN_BATCHED
+    assert len(split(targets(MOST_SINGLE_TASKS + 1))) <= MOST_BATCHES
 
 
 @pytest.mark.parametrize("count", [1_500, 15_000])
@@ -37,9 +37,23 @@ def test_many_credentials_on_many_sites_do_not_make_many_tasks(count: int) -> No
         for number in range(count)
     ]
     batches = split(given)
-    assert len(batches) <= TASKS_WHEN_BATCHED + 3
+    assert len(batches) <= MOST_BATCHES + 3
     for batch in batches:
         assert len({record.tableau_conn_id for record in batch.targets}) == 1
+
+
+@pytest.mark.parametrize(
+    ("count", "parallel", "tasks"),
+    [(121, 8, 8), (667, 8, 8), (2_667, 8, 24), (15_000, 8, 48), (15_000, 1, 48), (667, 5, 5), (15_000, 7, 42)],
+)
+def test_batches_come_in_rounds_so_that_no_slot_is_idle(count: int, parallel: int, tasks: int) -> None:
+    sizes = [len(batch.targets) for batch in split(targets(count), parallel=parallel)]
+    assert len(sizes) == tasks
+    assert max(sizes) - min(sizes) < tasks
+
+
+def test_more_slots_than_batches_are_filled_too() -> None:
+    assert len(split(targets(400), parallel=100)) == 100
 
 
 def test_connections_per_task_is_obeyed() -> None:
@@ -95,4 +109,4 @@ def test_batches_too_small_for_so_many_targets_are_refused_with_a_size_that_work
     with pytest.raises(UnusableParams, match=r"connections_per_task: 1 makes 2500 tasks .* set it to 53") as raised:
         split(targets(2_500), 1)
     assert str(MOST_TASKS) in str(raised.value)
-    assert len(split(targets(2_500), 53)) <= TASKS_WHEN_BATCHED
+    assert len(split(targets(2_500), 53)) <= MOST_BATCHES

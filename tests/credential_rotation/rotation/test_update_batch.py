@@ -103,16 +103,17 @@ class _Watching:
     def connections(self, content: Content) -> list[Connection]:
         return self._site.connections(content)
 
-    def embed(self, content: Content, connection: Connection, username: str, password: str) -> None:
+    def embed(self, content: Content, connection: Connection, username: str, password: str) -> Connection | None:
         with self._lock:
             if content.id in self.now:
                 self.twice.append(content.name)
             self.now.append(content.id)
             self.most = max(self.most, len(self.now))
         time.sleep(0.02)
-        self._site.embed(content, connection, username, password)
+        answer = self._site.embed(content, connection, username, password)
         with self._lock:
             self.now.remove(content.id)
+        return answer
 
     def clock(self) -> datetime:
         return self._site.clock()
