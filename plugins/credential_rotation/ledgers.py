@@ -47,7 +47,7 @@ class Ledgers:
 
     def read(self, site_key: str) -> Ledger:
         """The ledger of a site; empty where nothing is known, or nobody can tell what a file says."""
-        name = _name(site_key)
+        name = file_of_site(site_key)
         values = self._folder.read(name)
         if values is None:
             return Ledger()
@@ -67,7 +67,7 @@ class Ledgers:
     def write(self, site_key: str, ledger: Ledger) -> None:
         """Keep a ledger."""
         values = {"version": _VERSION, "site": site_key, "connections": ledger.as_dict()}
-        self._folder.write(_name(site_key), values)
+        self._folder.write(file_of_site(site_key), values)
 
     def open(self, run_id: str) -> None:
         """Let a later run know that this one is about to change something."""
@@ -176,7 +176,8 @@ def _whole(entry: dict[str, Any]) -> dict[str, Any]:
     return entry
 
 
-def _name(site_key: str) -> str:
+def file_of_site(site_key: str) -> str:
+    """The name of the file that is about a site, for people to recognise."""
     readable = re.sub("[^a-z0-9.-]+", "-", site_key.partition("://")[2] or site_key).strip("-.")[:80]
     return f"{readable}-{hashlib.sha256(site_key.encode()).hexdigest()[:8]}.json"
 

@@ -15,6 +15,7 @@ from airflow.sdk import get_current_context
 
 from credential_rotation.failure_marks import FailureMarks
 from credential_rotation.journal import read_journals
+from credential_rotation.known_content import SiteMemory
 from credential_rotation.messages import send_message
 from credential_rotation.plan_files import (
     find_plan,
@@ -64,13 +65,23 @@ def discover(tableau_conn_id: str) -> dict[str, Any]:
     sites = len(task.params.tableau_conn_ids)
     in_flight = max(1, task.settings.requests_in_flight // sites)
     with task.telling_problems(), task.tableau(tableau_conn_id, in_flight=in_flight, sharers=sites) as hook:
+        memory = SiteMemory(
+            task.settings.reports,
+            hook.settings.site_key,
+            every=task.settings.full_sweep_every,
+            tokens=lambda: [task.fingerprints.of(task.credential(c).token) for c in task.params.snowflake_conn_ids],
+            clock=hook.clock,
+            is_sweep=task.params.force or task.params.roll_back,
+        )
         inventory = take_inventory(
             TableauSite(hook),
             task.params.content_types,
             in_flight,
             owners_must_have_names=bool(task.params.owners),
             tolerate_broken_items=task.is_last_try,
+            known=memory.connections,
         )
+        memory.keep(inventory.items)
         site = SiteInventory(tableau_conn_id, hook.settings.site, inventory, hook.settings.site_key)
     return write_inventory(task.folder, site)
 

@@ -29,6 +29,7 @@ class Settings:
     token_store: str = "variable"  # noqa: S105 (the name of a place)
     tableau_conn_ids: tuple[str, ...] = ("tableau_default",)
     snowflake_conn_ids: tuple[str, ...] = ("snowflake_pat",)
+    full_sweep_every: int = 1
 
     @property
     def parallel_tasks(self) -> int:
@@ -58,6 +59,7 @@ class Settings:
             token_store=environment.get(_PREFIX + "TOKEN_STORE", "").strip() or "variable",
             tableau_conn_ids=_names(environment, "TABLEAU_CONN_IDS", "tableau_default"),
             snowflake_conn_ids=_names(environment, "SNOWFLAKE_CONN_IDS", "snowflake_pat"),
+            full_sweep_every=_number(environment, "FULL_SWEEP_EVERY", 1, most=1000),
         )
 
 

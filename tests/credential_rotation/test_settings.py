@@ -32,6 +32,7 @@ def test_each_can_be_set() -> None:
             "CREDENTIAL_ROTATION_REPORTS": " memory://bucket/reports/ ",
             "CREDENTIAL_ROTATION_SNOWFLAKE_CHECK": " Off ",
             "CREDENTIAL_ROTATION_PROOF_MINUTES": " 7.5 ",
+            "CREDENTIAL_ROTATION_FULL_SWEEP_EVERY": "7",
             "CREDENTIAL_ROTATION_RENEW_SCHEDULE": " 0 3 * * 1 ",
             "CREDENTIAL_ROTATION_TOKEN_STORE": " elsewhere ",
             "CREDENTIAL_ROTATION_TABLEAU_CONN_IDS": " one, ,two,",
@@ -49,6 +50,7 @@ def test_each_can_be_set() -> None:
         token_store="elsewhere",
         tableau_conn_ids=("one", "two"),
         snowflake_conn_ids=("etl",),
+        full_sweep_every=7,
     )
 
 

@@ -254,3 +254,27 @@ def test_no_secret_is_in_the_ledger(rotate: Rotations, serve: Serve) -> None:
     ledger = rotate.airflow.home / "credential_rotation" / "ledger"
     assert any(ledger.glob("*.json"))
     assert Scanner(rotate.secrets).folder(ledger) == []
+
+
+def test_with_fewer_full_sweeps_only_what_changed_is_asked_and_repaired(rotate: Rotations, serve: Serve) -> None:
+    environment = {"CREDENTIAL_ROTATION_FULL_SWEEP_EVERY": "3"}
+    tableau = serve(small_tableau(ETL, BI))
+    site = tableau.state.site
+    rotate(tableau, environment=environment, connections_per_task=5)
+    tableau.state.clock.advance(minutes=5)
+    rotate(tableau, environment=environment, connections_per_task=5)  # the first read what the first run then changed
+    tableau.state.clock.advance(minutes=5)
+    edited = site.contents[0]
+    site.republish(edited, "an old password")
+    tableau.requests.clear()
+    run = rotate(tableau, environment=environment, connections_per_task=5)
+    assert run.state == "success"
+    asked = {entry.parameters["content_id"] for entry in tableau.requests.all("query_connections")}
+    assert asked == {edited.id}
+    assert set(holds_today(tableau, ETL, BI).values()) == {True}
+    assert len(run.report["connections"]) == sum(len(content.connections) for content in site.contents)
+    has_new_token(tableau.state, ETL)
+    tableau.requests.clear()
+    rotate(tableau, environment=environment, connections_per_task=5)
+    asked = {entry.parameters["content_id"] for entry in tableau.requests.all("query_connections")}
+    assert asked == {content.id for content in site.contents}

@@ -1,4 +1,4 @@
-"""`make bench`, at small size: that what it measures is true, and that its bounds are kept where time does not matter."""
+"""`make bench`, at small size: what it measures is true, and bounds are kept that are no matter of time."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_rows_are_compared_only_with_those_of_the_same_work() -> None:
 
 def test_a_contender_that_can_not_sign_in_is_no_result() -> None:
     with started_tableau(3, "somewhere", Latencies(0, 0)) as tableau:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603
             [sys.executable, "-m", "sandbox.bench.contenders", "library", "--url", tableau.url, "--site", "elsewhere"],
             capture_output=True,
             text=True,

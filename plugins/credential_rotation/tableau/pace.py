@@ -1,14 +1,32 @@
-"""How fast one process may send: a quota it keeps to, and a rest for all its threads when Tableau says 429."""
+"""How fast one process may send: a quota it keeps to, and less than that while Tableau says that it is too fast."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+
+# A 429 says that the limit is a little below what went through lately, and that by this much it is kept to.
+_BACK_OFF = 0.9
+_SLOWEST = 0.5  # requests in a second
+# Many requests are under way when the first is refused; those of the same moment say nothing new.
+_SAME_MOMENT = 1.0
+_WINDOW = 1.0
+# A refusal of somebody who hardly asked says nothing of the limit; a second one soon after does.
+_FEW = 4
+_SOON = 10.0
+# Near the old limit it is felt for with care, since each 429 costs everybody a rest; later nothing is left of it.
+_GROWTH_PER_SECOND = 0.01
+_CAREFUL_SECONDS = 20.0
 
 
 class Pace:
-    """Lets requests through one at a time, no closer together than the quota allows.
+    """Lets requests through one at a time, no closer together than is allowed.
+
+    Without a 429 only the quota counts. After one, what went through in the last second shows what Tableau allows: a
+    little less than that from then on, slowly more again, and quickly when that goes well for a while. Tasks in other
+    processes that share the limit feel for their part of it in the same way.
 
     :param per_minute: the most requests in a minute, or None for no limit
     :param clock: seconds that only grow
@@ -26,6 +44,10 @@ class Pace:
         self._sleep = sleep
         # Each task of a run has a pace of its own: were its first request free, many short tasks would break the quota.
         self._next = clock() + self._interval
+        self._answered: deque[float] = deque()
+        self._rate: float | None = None  # requests in a second when it was last slowed down; None: never
+        self._slowed_at = 0.0
+        self._refused_at: float | None = None
         self._lock = threading.Lock()
 
     def wait(self) -> None:
@@ -33,11 +55,47 @@ class Pace:
         with self._lock:
             now = self._clock()
             turn = max(now, self._next)
-            self._next = turn + self._interval
+            self._next = turn + max(self._interval, self._learnt_interval(now))
         if turn > now:
             self._sleep(turn - now)
 
-    def rest(self, seconds: float) -> None:
-        """Let nothing through for a while: one thread was throttled, so the others would be, too."""
+    def answered(self) -> None:
+        """Tableau let a request through."""
         with self._lock:
-            self._next = max(self._next, self._clock() + seconds)
+            now = self._clock()
+            self._answered.append(now)
+            self._forget(now)
+
+    def throttled(self, rest: float = 0.0) -> None:
+        """Tableau refused a request for coming too fast. One thread was refused, so the others would be, too.
+
+        :param rest: seconds for which nothing is to be let through
+        """
+        with self._lock:
+            now = self._clock()
+            self._next = max(self._next, now + rest)
+            if self._rate is not None and now - self._slowed_at < max(_SAME_MOMENT, rest):
+                return
+            self._forget(now)
+            refused_before, self._refused_at = self._refused_at, now
+            is_alone = refused_before is None or not _SAME_MOMENT <= now - refused_before <= _SOON + rest
+            seen, known = len(self._answered) / _WINDOW, self._rate_at(now)
+            if known is None and seen < _FEW and is_alone:
+                return
+            self._rate = max(_SLOWEST, _BACK_OFF * (seen if known is None else min(seen or known, known)))
+            self._slowed_at = now + rest
+
+    def _learnt_interval(self, now: float) -> float:
+        rate = self._rate_at(now)
+        return 1.0 / rate if rate else 0.0
+
+    def _rate_at(self, now: float) -> float | None:
+        if self._rate is None:
+            return None
+        elapsed = max(0.0, now - self._slowed_at)
+        hurry = max(0.0, elapsed - _CAREFUL_SECONDS)
+        return self._rate * (1 + _GROWTH_PER_SECOND * (elapsed + hurry**2))
+
+    def _forget(self, now: float) -> None:
+        while self._answered and now - self._answered[0] > _WINDOW:
+            self._answered.popleft()

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin, urlsplit
 from xml.etree.ElementTree import Element
 
 import requests
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from credential_rotation.secrecy import Redactor
 from credential_rotation.tableau import tsxml
@@ -100,7 +100,7 @@ class Transport:
 
     def _quick_tries(self, tries: int) -> Retrying:
         return Retrying(
-            stop=stop_after_attempt(tries),
+            stop=_stop_after(tries),
             retry=retry_if_exception(_worth_a_quick_try),
             wait=_quick_wait,
             before_sleep=_log_quick_try,
@@ -155,6 +155,8 @@ class Transport:
             if isinstance(response, Exception):
                 # Not above: there it would take along what it was made from, which may quote a proxy's password.
                 raise response
+            if response.status_code != 429:
+                self._pace.answered()
             if response.status_code not in _REDIRECTS:
                 self.last_date = _date(response.headers.get("Date")) or self.last_date
                 return response
@@ -189,8 +191,8 @@ class Transport:
         self.traffic.count(throttled=1)
         error = Throttled(f"Tableau asks to slow down (429) at {what}.", status=429)
         error.retry_after = retry_after_seconds(response.headers.get("Retry-After"))
-        if error.retry_after is not None and error.retry_after <= LONGEST_WAIT:
-            self._pace.rest(error.retry_after)
+        told = error.retry_after
+        self._pace.throttled(told if told is not None and told <= LONGEST_WAIT else 0.0)
         return error
 
     def _unreachable(self, error: requests.RequestException, what: str) -> Exception:
@@ -237,6 +239,18 @@ def _worth_a_quick_try(error: BaseException) -> bool:
     if isinstance(error, Throttled):
         return error.retry_after is None or error.retry_after <= LONGEST_WAIT
     return isinstance(error, TableauUnwell)
+
+
+def _stop_after(tries: int) -> Callable[[RetryCallState], bool]:
+    """So many tries; where Tableau only says when to come back, as many as fit into the longest wait."""
+
+    def is_enough(state: RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        if tries > 1 and isinstance(error, Throttled) and error.retry_after:
+            return state.idle_for >= LONGEST_WAIT
+        return state.attempt_number >= tries
+
+    return is_enough
 
 
 def _quick_wait(state: RetryCallState) -> float:

@@ -67,7 +67,7 @@ def proofs(state: TableauState, connect: Connect, user: SnowflakeUser) -> Proofs
 
 @pytest.fixture
 def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("credential_rotation.tableau.pace.Pace.rest", lambda self, seconds: None)
+    monkeypatch.setattr("credential_rotation.tableau.pace.Pace.throttled", lambda self, rest: None)
 
 
 def one() -> list[Connection]:

@@ -47,7 +47,7 @@ def target(tableau: TableauSite, orders: SandboxContent) -> ConnectionRecord:
 
 @pytest.fixture
 def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("credential_rotation.tableau.pace.Pace.rest", lambda self, seconds: None)
+    monkeypatch.setattr("credential_rotation.tableau.pace.Pace.throttled", lambda self, rest: None)
 
 
 def update(tableau: TableauSite, target: ConnectionRecord) -> ConnectionRecord:

@@ -58,12 +58,84 @@ def test_time_that_passed_without_requests_is_not_made_up_for(clock: Clock) -> N
 
 def test_a_rest_is_for_all_and_the_longest_counts(clock: Clock) -> None:
     pace = Pace(None, clock, clock.sleep)
-    pace.rest(5)
-    pace.rest(2)
+    pace.throttled(5)
+    pace.throttled(2)
     pace.wait()
     assert clock.now == 105.0
+
+
+class Limited:
+    """A server that refuses what comes above so many requests in a second."""
+
+    def __init__(self, clock: Clock, per_second: int) -> None:
+        self.clock = clock
+        self.per_second = per_second
+        self.let_through: list[float] = []
+        self.refused: list[float] = []
+
+    def ask(self, pace: Pace, rest: float = 1.0) -> None:
+        """One request, which takes no time."""
+        pace.wait()
+        recent = sum(self.clock.now - time < 1 for time in self.let_through[-self.per_second :])
+        if recent < self.per_second:
+            self.let_through.append(self.clock.now)
+            pace.answered()
+        else:
+            self.refused.append(self.clock.now)
+            pace.throttled(rest)
+
+    def ask_for(self, pace: Pace, requests: int) -> float:
+        """So many until they are let through; the seconds that takes."""
+        began, wanted = self.clock.now, len(self.let_through) + requests
+        while len(self.let_through) < wanted:
+            self.ask(pace)
+            self.clock.now += 0.0125  # 80 requests in a second, if nothing holds them up
+        return self.clock.now - began
+
+
+@pytest.mark.parametrize("per_second", [5, 20, 60])
+def test_where_tableau_has_a_limit_it_is_nearly_used_up_and_hardly_overstepped(clock: Clock, per_second: int) -> None:
+    pace, server = Pace(None, clock, clock.sleep), Limited(clock, per_second)
+    seconds = server.ask_for(pace, 100 * per_second)
+    assert seconds <= 1.2 * 100
+    assert len(server.refused) <= 20
+
+
+def test_when_the_limit_is_gone_so_is_the_slowness(clock: Clock) -> None:
+    pace, server = Pace(None, clock, clock.sleep), Limited(clock, 5)
+    server.ask_for(pace, 100)
+    server.per_second = 1000
+    server.ask_for(pace, 2000)
+    assert server.ask_for(pace, 790) <= 11
+
+
+def test_a_limit_that_sinks_is_followed(clock: Clock) -> None:
+    pace, server = Pace(None, clock, clock.sleep), Limited(clock, 40)
+    server.ask_for(pace, 400)
+    server.per_second = 10
+    assert server.ask_for(pace, 600) <= 1.25 * 60
+
+
+def test_a_single_refusal_of_somebody_who_hardly_asked_slows_nobody_down(clock: Clock) -> None:
+    pace = Pace(None, clock, clock.sleep)
     pace.wait()
-    assert clock.now == 105.0
+    pace.throttled(1)
+    for _ in range(50):
+        pace.wait()
+    assert clock.now == 101.0
+
+
+def test_a_second_refusal_soon_after_does(clock: Clock) -> None:
+    pace = Pace(None, clock, clock.sleep)
+    for _ in range(2):
+        pace.wait()
+        pace.answered()
+        pace.throttled(1)
+        clock.now += 3
+    began = clock.now
+    for _ in range(5):
+        pace.wait()
+    assert clock.now - began > 3
 
 
 def test_a_hook_keeps_to_its_quota_over_all_threads(connect: Connect, server: TableauServer) -> None:
