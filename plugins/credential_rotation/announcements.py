@@ -24,7 +24,7 @@ def is_to_be_told(task: RenewalTask, conn_id: str) -> bool:
     except StoreUnusable as problem:
         log.warning("'%s': %s", conn_id, problem)  # the report says so, too; the others are to be told all the same
         return False
-    if current is None or current == task.renewals.arrival(conn_id).token:
+    if current is None or _is_everywhere(task, conn_id, current):
         return False
     known = task.renewals.renewal(conn_id)
     return known.announced != current or _is_overdue(known)
@@ -41,7 +41,7 @@ def what_is_late(task: RenewalTask, user: UserReport, told: bool) -> str | None:
     except StoreUnusable as problem:
         return str(problem)
     known = task.renewals.renewal(conn_id)
-    if current is None or current == task.renewals.arrival(conn_id).token:
+    if current is None or _is_everywhere(task, conn_id, current):
         return None
     if told:
         task.renewals.renewed(conn_id, replace(known, announced=current))
@@ -54,6 +54,10 @@ def what_is_late(task: RenewalTask, user: UserReport, told: bool) -> str | None:
         f"The token of '{conn_id}', renewed at {known.renewed_at}, is not everywhere in Tableau yet: no whole run of "
         f"{ROTATION} has been green since.{again} See whether that DAG is paused, or what it says."
     )
+
+
+def _is_everywhere(task: RenewalTask, conn_id: str, token: str) -> bool:
+    return task.renewals.arrival(conn_id).is_everywhere(token, task.settings.tableau_conn_ids)
 
 
 def _is_overdue(known: Renewal) -> bool:

@@ -25,8 +25,9 @@ from credential_rotation.renewal.tokens import UnexpectedAnswer
 from credential_rotation.renewal_context import RenewalTask
 from credential_rotation.retry_policy import RunIsRed
 from credential_rotation.rotation.credentials import UnusableCredential, account_of
-from credential_rotation.rotation.snowflake_words import SnowflakeRefused
+from credential_rotation.rotation.snowflake_words import SnowflakeRefused, SnowflakeUnreachable
 from credential_rotation.rotation.wrong_input import UnusableParams
+from credential_rotation.run_folder import FilesNotShared
 from credential_rotation.running_task import in_words
 from credential_rotation.task_context import airflow_connection, connection_credential
 from credential_rotation.token_stores.kept import StoreUnusable
@@ -66,7 +67,9 @@ def look() -> list[str]:
 def renew(conn_id: str) -> dict[str, Any]:
     """Renew the token of one user."""
     task = RenewalTask()
-    known = next(found for found in task.users() if found.snowflake_conn_id == conn_id)
+    known = next((found for found in task.users() if found.snowflake_conn_id == conn_id), None)
+    if known is None:
+        raise FilesNotShared(f"What was seen of '{conn_id}'")
     wishes = task.params.wishes
     if task.renewals.renewal(conn_id).run_id == task.run_id:
         # An earlier try of this task has renewed it; what was forced then is not to be done again.
@@ -77,10 +80,12 @@ def renew(conn_id: str) -> dict[str, Any]:
             if task.params.remove_rotated and known.decision == State.NO_FREE_SLOT:
                 _make_room(task, renewer, user)
             renewal = renewer.renew(user, wishes)
-            if renewal.is_renewed:
-                before = task.renewals.renewal(conn_id)
+            before, current = task.renewals.renewal(conn_id), task.current(conn_id)
+            # Or an earlier try has renewed it, and was killed before it could say so.
+            if renewal.is_renewed or (current is not None and before.token != current):
                 renewed_at = now.isoformat(timespec="seconds")
-                task.renewals.renewed(conn_id, replace(before, renewed_at=renewed_at, run_id=task.run_id))
+                latest = replace(before, renewed_at=renewed_at, run_id=task.run_id, token=current)
+                task.renewals.renewed(conn_id, latest)
             found = _reported(task, user, renewer.look(user, replace(wishes, force=False)), now)
     except BaseException as problem:  # among them Airflow's time limit
         task.leave(replace(known, outcome=FAILED, reason=in_words(problem)[:1000]))
@@ -139,7 +144,9 @@ def _look_at(task: RenewalTask, admin_conn_id: str, users: Sequence[User]) -> No
         with task.renewer(admin_conn_id) as (renewer, now):
             for user in users:
                 task.leave(_seen(task, user, _look(renewer, user, task.params.wishes), now))
-    except (SnowflakeRefused, UnexpectedAnswer) as problem:
+    except (SnowflakeRefused, SnowflakeUnreachable, UnexpectedAnswer) as problem:
+        if isinstance(problem, SnowflakeUnreachable) and not task.is_last_try:
+            raise
         for user in users:
             task.leave(UserReport(user.conn_id, user.name, outcome=FAILED, reason=str(problem)))
 
@@ -168,8 +175,7 @@ def _make_room(task: RenewalTask, renewer: Renewer, user: User) -> None:
     current, arrival = task.fingerprints.of(secret), task.renewals.arrival(user.conn_id)
     ledgers = Ledgers(task.settings.reports, ROTATION)
     others = {token for ledger in ledgers.all() for token in ledger.tokens_of(user.login)} - {current}
-    everywhere = set(task.settings.tableau_conn_ids) <= set(arrival.tableau_conn_ids)
-    if arrival.token == current and everywhere and not others:
+    if arrival.is_everywhere(current, task.settings.tableau_conn_ids) and not others:
         renewer.remove_rotated(user)
     else:
         log.warning(

@@ -7,18 +7,24 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 
+from airflow.sdk import Connection
+
 from credential_rotation.hooks.snowflake import sign_in_with_password
 from credential_rotation.hooks.snowflake_admin import signed_in_as_admin
 from credential_rotation.renewal.params import RenewalParams
 from credential_rotation.renewal.report import UserReport
 from credential_rotation.renewal.step import Renewer, User
-from credential_rotation.rotation.credentials import RenewalWords, UnusableCredential, renewal_words
+from credential_rotation.rotation.credentials import renewal_words
 from credential_rotation.running_task import RunningTask
-from credential_rotation.task_context import airflow_connection, connection_credential
+from credential_rotation.task_context import credential_in, existing_connection
 
 
 class RenewalTask(RunningTask):
     """A task of the renewal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._connections: dict[str, Connection] = {}
 
     @cached_property
     def params(self) -> RenewalParams:
@@ -30,9 +36,10 @@ class RenewalTask(RunningTask):
 
     def user(self, conn_id: str) -> User:
         """A Snowflake user, as its Airflow connection has it."""
-        found = connection_credential(conn_id)
-        conn = airflow_connection(conn_id)
-        words = renewal_words(conn) if conn else RenewalWords(None, None, None)
+        conn = existing_connection(conn_id)
+        # Kept for its sign-in: one that can't be read just then would leave a token that is rotated and not tried.
+        self._connections[conn_id] = conn
+        found, words = credential_in(conn), renewal_words(conn)
         admin = words.admin_conn_id or self.params.admin_conn_id
         return User(conn_id, found.login, found.token, words.user_name, words.token_name, admin)
 
@@ -41,7 +48,10 @@ class RenewalTask(RunningTask):
         """Renews tokens in a session of an administrator; and what time it is for Snowflake."""
         with signed_in_as_admin(admin_conn_id) as admin:
             now = admin.now()
-            yield Renewer(admin, self.store, _sign_in, now), now
+            yield Renewer(admin, self.store, self._sign_in, now), now
+
+    def _sign_in(self, user: User, secret: str) -> None:
+        sign_in_with_password(self._connections[user.conn_id], user.login, secret)
 
     def leave(self, user: UserReport) -> None:
         """Leave what is known of a user's token for the tasks that follow, and for the report."""
@@ -59,10 +69,3 @@ class RenewalTask(RunningTask):
         """
         kept = self.store.read(conn_id)
         return self.fingerprints.of(kept.current.secret) if kept is not None and kept.current.is_renewed else None
-
-
-def _sign_in(user: User, secret: str) -> None:
-    conn = airflow_connection(user.conn_id)
-    if conn is None:
-        raise UnusableCredential(f"There is no Airflow connection '{user.conn_id}' any more.")
-    sign_in_with_password(conn, user.login, secret)

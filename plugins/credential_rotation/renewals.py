@@ -22,11 +22,13 @@ class Renewal:
     :param renewed_at: ISO 8601, by Snowflake's clock
     :param run_id: the run that did it
     :param announced: the token that the rotation was told of last
+    :param token: what it led to
     """
 
     renewed_at: str | None = None
     run_id: str | None = None
     announced: str | None = None
+    token: str | None = None
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,16 @@ class Arrival:
 
     token: str | None = None
     tableau_conn_ids: Sequence[str] = ()
+
+    def is_everywhere(self, token: str, tableau_conn_ids: Sequence[str]) -> bool:
+        """Whether it is this token, and none of these sites is without it."""
+        return self.token == token and set(tableau_conn_ids) <= set(self.tableau_conn_ids)
+
+    def also(self, other: Arrival) -> Arrival:
+        """After a further rotation: of the same token, sites add up."""
+        if self.token != other.token:
+            return other
+        return Arrival(self.token, sorted({*self.tableau_conn_ids, *other.tableau_conn_ids}))
 
 
 @dataclass(frozen=True)
@@ -60,7 +72,7 @@ class Renewals:
 
     def arrived(self, conn_id: str, arrival: Arrival) -> None:
         """Keep that a token has arrived."""
-        self._folder("arrivals").write(f"{conn_id}.json", asdict(arrival))
+        self._folder("arrivals").write(f"{conn_id}.json", asdict(self.arrival(conn_id).also(arrival)))
 
     def departed(self, conn_id: str) -> None:
         """Let it not be known any more which token is in Tableau."""

@@ -9,7 +9,7 @@ from airflow.sdk import Context, RetryDecision, RetryPolicy
 
 from credential_rotation.hooks.snowflake import SnowflakeDriverMissing
 from credential_rotation.renewal.step import RenewalFailed
-from credential_rotation.renewal.tokens import UnexpectedAnswer
+from credential_rotation.renewal.tokens import SecretLost, UnexpectedAnswer
 from credential_rotation.rotation.credentials import UnusableCredential
 from credential_rotation.rotation.selection import SelectionError
 from credential_rotation.rotation.snowflake_words import SnowflakeRefused, SnowflakeUnreachable
@@ -70,6 +70,9 @@ class RotationRetryPolicy(RetryPolicy):
     ) -> RetryDecision:
         """Decide by the type of the exception; see :mod:`credential_rotation.tableau.errors`."""
         reason = str(exception)[:400]
+        if isinstance(exception, SecretLost):
+            # Once more at once: until the next run, the secret before may be dead.
+            return RetryDecision.retry(timedelta(seconds=_FIRST_DELAY), reason)
         if isinstance(exception, _PERMANENT):
             return RetryDecision.fail(reason)
         if isinstance(exception, TableauError) and not isinstance(exception, TableauUnwell | SessionEnded):

@@ -145,9 +145,25 @@ def connection_credential(conn_id: str) -> SnowflakeCredential:
 
     :raises UnusableCredential: when the connection does not exist or can't serve as one
     """
+    return credential_in(existing_connection(conn_id))
+
+
+def existing_connection(conn_id: str) -> Connection:
+    """The Airflow connection of a Snowflake credential.
+
+    :raises UnusableCredential: when it does not exist
+    """
     conn = airflow_connection(conn_id)
     if conn is None:
         raise UnusableCredential(f"snowflake_conn_ids: there is no Airflow connection '{conn_id}'.")
+    return conn
+
+
+def credential_in(conn: Connection) -> SnowflakeCredential:
+    """The Snowflake credential that an Airflow connection holds.
+
+    :raises UnusableCredential: when it can't serve as one
+    """
     found = credentials.from_airflow_connection(conn)
     for secret in found.secrets:
         hide_in_logs(secret)

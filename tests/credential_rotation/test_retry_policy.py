@@ -9,7 +9,7 @@ from airflow.sdk import RetryAction
 
 from credential_rotation.hooks.snowflake import SnowflakeDriverMissing
 from credential_rotation.renewal.step import RenewalFailed
-from credential_rotation.renewal.tokens import UnexpectedAnswer
+from credential_rotation.renewal.tokens import SecretLost, UnexpectedAnswer
 from credential_rotation.retry_policy import ConnectionsFailed, ConnectionsUnfinished, RotationRetryPolicy, RunIsRed
 from credential_rotation.rotation.credentials import UnusableCredential
 from credential_rotation.rotation.selection import SelectionError
@@ -85,6 +85,11 @@ def test_a_snowflake_that_could_not_be_asked_is_asked_again() -> None:
 @pytest.mark.parametrize("kind", [RenewalFailed, UnexpectedAnswer])
 def test_a_renewal_that_went_wrong_is_for_the_next_run(kind: type[Exception]) -> None:
     assert POLICY.evaluate(kind("no secret"), 1, 4).action is RetryAction.FAIL
+
+
+def test_a_secret_that_was_not_handed_out_is_asked_for_once_more_at_once() -> None:
+    """The next run may come when the secret before is dead; how often, the DAG says."""
+    assert delays(SecretLost("no secret")) == [15.0] * len(delays(SecretLost("no secret")))
 
 
 @pytest.mark.parametrize("refusal", [None, *Refusal])

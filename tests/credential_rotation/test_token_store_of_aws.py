@@ -136,6 +136,24 @@ def test_a_dropped_token_is_forgotten(tokens: AwsSecretsManagerTokenStore) -> No
         tokens.promote("snowflake_pat")
 
 
+def test_to_check_puts_a_version_that_holds_nothing_beside_the_tokens(tokens: AwsSecretsManagerTokenStore) -> None:
+    """Whether a new secret could be kept is seen only by keeping something."""
+    tokens.adopt("snowflake_pat", ADOPTED)
+    tokens.keep_pending("snowflake_pat", FIRST)
+    for _ in range(2):
+        tokens.check("snowflake_pat")
+    assert tokens.read("snowflake_pat") == KeptTokens(ADOPTED, pending=FIRST)
+    probe = client().get_secret_value(SecretId=NAME, VersionStage="CREDENTIAL_ROTATION_PROBE")
+    assert probe["SecretString"] == "{}"
+
+
+def test_where_nothing_can_be_put_the_check_says_so(tokens: AwsSecretsManagerTokenStore) -> None:
+    tokens.adopt("snowflake_pat", ADOPTED)
+    client().delete_secret(SecretId=NAME, ForceDeleteWithoutRecovery=True)
+    with pytest.raises(StoreUnusable):
+        tokens.check("snowflake_pat")
+
+
 def test_what_is_adopted_anew_has_neither_a_previous_nor_a_pending_token(tokens: AwsSecretsManagerTokenStore) -> None:
     tokens.adopt("snowflake_pat", ADOPTED)
     tokens.keep_pending("snowflake_pat", FIRST)

@@ -32,6 +32,9 @@ class MemoryTokenStore:
     def drop_pending(self, conn_id: str) -> None:
         self._put(conn_id, replace(self.kept[conn_id], pending=None))
 
+    def check(self, conn_id: str) -> None:
+        self._put(conn_id, self.kept[conn_id])
+
     def _put(self, conn_id: str, kept: KeptTokens) -> None:
         self.kept[conn_id] = kept
         self.states.append(kept)

@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import AirflowException
 
 from credential_rotation.hooks.snowflake import SnowflakeDriverMissing
 from credential_rotation.renewal.identifiers import identifier
-from credential_rotation.renewal.tokens import Token, UnexpectedAnswer, read_time, read_token
+from credential_rotation.renewal.tokens import NewSecret, SecretLost, Token, read_time, read_token
 from credential_rotation.rotation.snowflake_words import (
     SnowflakeRefused,
     SnowflakeUnreachable,
@@ -51,23 +51,25 @@ class SnowflakeAdmin:
         [row] = self._rows("SELECT CURRENT_TIMESTAMP() AS NOW")
         return read_time(next(iter(row.values())), "Snowflake's clock").astimezone(UTC)
 
-    def rotate(self, user: str, token: str, overlap_hours: int) -> str:
+    def rotate(self, user: str, token: str, overlap_hours: int) -> NewSecret:
         """Rotate a token; its new secret, which Snowflake shows this once.
 
         Without ``IF EXISTS``: with that, Snowflake can succeed and hand out no secret.
 
         :param overlap_hours: for how long the secret before works on
-        :raises UnexpectedAnswer: when Snowflake hands out none all the same
+        :raises SecretLost: when Snowflake hands out none all the same
         """
         rows = self._rows(
             f"ALTER USER {user} ROTATE PROGRAMMATIC ACCESS TOKEN {identifier(token)} "
             f"EXPIRE_ROTATED_TOKEN_AFTER_HOURS = {int(overlap_hours)}"
         )
-        secret = {str(name).lower(): value for name, value in rows[0].items()}.get("token_secret") if rows else None
+        values = {str(name).lower(): value for name, value in rows[0].items()} if rows else {}
+        secret = values.get("token_secret")
         if not isinstance(secret, str) or not secret:
-            raise UnexpectedAnswer(f"Snowflake says that the token {token} of {user} is rotated, but gives no secret.")
+            raise SecretLost(f"Snowflake says that the token {token} of {user} is rotated, but gives no secret.")
         hide_in_logs(secret)
-        return secret
+        former = values.get("rotated_token_name")
+        return NewSecret(secret, str(former) if former else None)
 
     def remove(self, user: str, token: str) -> None:
         """Remove a token for good."""

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from credential_rotation.renewal.decision import Decision, State, Wishes, decide
 from credential_rotation.renewal.identifiers import identifier, quoted
-from credential_rotation.renewal.tokens import Token
+from credential_rotation.renewal.tokens import NewSecret, Token
 from credential_rotation.rotation.snowflake_words import Refusal, SnowflakeRefused
 from credential_rotation.token_stores.kept import KeptToken, KeptTokens, TokenStore
 
@@ -29,7 +29,7 @@ class Administration(Protocol):
     def tokens(self, user: str) -> list[Token]:
         """The tokens of a user."""
 
-    def rotate(self, user: str, token: str, overlap_hours: int) -> str:
+    def rotate(self, user: str, token: str, overlap_hours: int) -> NewSecret:
         """Rotate a token; its new secret."""
 
     def remove(self, user: str, token: str) -> None:
@@ -126,7 +126,7 @@ class Renewer:
         kept = self._store.read(user.conn_id)
         tokens = self._administration.tokens(user.identifier)
         if kept is not None and kept.pending is not None:
-            renewed = self._finish(user, kept.pending, tokens)
+            renewed = self._go_on(user, kept.pending, tokens)
             if renewed is not None:
                 return renewed
             kept = self._store.read(user.conn_id)
@@ -140,19 +140,18 @@ class Renewer:
             self._store.adopt(user.conn_id, adopted)
         else:
             # A place that takes nothing just now is found out before a secret depends on it.
-            self._store.drop_pending(user.conn_id)
-        secret = self._administration.rotate(user.identifier, token.name, decision.overlap_hours)
-        pending = KeptToken(secret, token.name)
+            self._store.check(user.conn_id)
+        formers = _formers(tokens, token.name)
+        new = self._administration.rotate(user.identifier, token.name, decision.overlap_hours)
+        pending = KeptToken(new.secret, token.name, formers=[*formers, new.former] if new.former else None)
         self._store.keep_pending(user.conn_id, pending)
         log.info("The token %s of %s is rotated, and its new secret is kept.", token.name, user.name)
-        tokens = self._administration.tokens(user.identifier)
-        if (in_force := _in_force(tokens, token.name)) is not None:
-            # By that it is known again: one that is in force is never forgotten, though it can't sign in yet.
-            pending = replace(pending, expires_at=in_force.expires_at.isoformat())
-            self._store.keep_pending(user.conn_id, pending)
-        renewed = self._finish(user, pending, tokens)
+        renewed = self._go_on(user, pending, self._administration.tokens(user.identifier))
         if renewed is None:
-            raise RenewalFailed(f"Snowflake does not accept the token {token.name} that it has just handed out.")
+            raise RenewalFailed(
+                f"The token {token.name} that Snowflake has just handed out is dead, or somebody else has rotated it "
+                "meanwhile. Run again."
+            )
         return replace(renewed, decision=decision)
 
     def remove_rotated(self, user: User) -> list[str]:
@@ -174,8 +173,41 @@ class Renewer:
         return rotated
 
     def _decide(self, user: User, kept: KeptTokens | None, tokens: Sequence[Token], wishes: Wishes) -> Decision:
-        known = kept.current.expires_at if kept is not None and not _is_outdated(user, kept) else None
-        return decide(tokens, user.token_name, datetime.fromisoformat(known) if known else None, self._now, wishes)
+        current = kept.current if kept is not None and not _is_outdated(user, kept) else None
+        known = datetime.fromisoformat(current.expires_at) if current and current.expires_at else None
+        decision = decide(tokens, user.token_name, known, self._now, wishes)
+        found = decision.token
+        if current is None or found is None or found.name == current.name or (known and found.expires_about(known)):
+            return decision
+        return Decision(
+            State.MISSING,
+            problem=f"what is kept of '{user.conn_id}' is the token {current.name}, and extra 'token_name' means "
+            f"{found.name}. Mend that extra; or write the secret of {found.name} into the Airflow connection, and "
+            "delete what is kept.",
+        )
+
+    def _go_on(self, user: User, pending: KeptToken, tokens: Sequence[Token]) -> Renewal | None:
+        """Bring a pending token to its end; None when it is dead or not the one in force, and so forgotten.
+
+        One that somebody has rotated works on for a while, and dies without a word.
+        """
+        in_force = _in_force(tokens, pending.name)
+        if in_force is None:
+            return self._finish(user, pending, tokens)
+        if not self._is_in_force(pending, in_force, tokens):
+            log.warning("The token that was kept of %s is not the one in force any more, and forgotten.", user.name)
+            self._store.drop_pending(user.conn_id)
+            return None
+        if pending.expires_at is None:
+            # By that it is known again, and never forgotten, though it can't sign in yet.
+            pending = replace(pending, expires_at=in_force.expires_at.isoformat())
+            self._store.keep_pending(user.conn_id, pending)
+        return self._finish(user, pending, tokens)
+
+    def _is_in_force(self, pending: KeptToken, in_force: Token, tokens: Sequence[Token]) -> bool:
+        if pending.expires_at is not None:
+            return in_force.expires_about(datetime.fromisoformat(pending.expires_at))
+        return pending.formers is not None and set(_formers(tokens, pending.name)) <= set(pending.formers)
 
     def _finish(self, user: User, pending: KeptToken, tokens: Sequence[Token]) -> Renewal | None:
         """Try a pending token once, and make it current; None when it is dead, and forgotten."""
@@ -183,23 +215,15 @@ class Renewer:
         try:
             self._sign_in(user, pending.secret)
         except SnowflakeRefused as refused:
-            if refused.refusal not in _DEAD or not self._is_replaced(pending, in_force):
+            # A token whose role is gone is called invalid, too; but it is there.
+            if in_force is not None or refused.refusal not in _DEAD:
                 raise RenewalFailed(f"{refused} {self._time_left(pending, tokens)}") from None
             log.warning("The token that was kept of %s is dead, and forgotten. %s", user.name, refused)
             self._store.drop_pending(user.conn_id)
             return None
-        if in_force is not None and pending.expires_at is None:
-            pending = replace(pending, expires_at=in_force.expires_at.isoformat())
-            self._store.keep_pending(user.conn_id, pending)
         self._store.promote(user.conn_id)
         log.info("The new token %s of %s works, and is the current one from now on.", pending.name, user.name)
         return Renewal(Decision(State.DUE, in_force), is_renewed=True)
-
-    def _is_replaced(self, pending: KeptToken, in_force: Token | None) -> bool:
-        """Whether another secret is in force, as far as is known; a token whose role is gone is called invalid, too."""
-        if in_force is None or in_force.is_disabled or not in_force.is_alive(self._now):
-            return False
-        return pending.expires_at is None or not in_force.expires_about(datetime.fromisoformat(pending.expires_at))
 
     def _time_left(self, pending: KeptToken, tokens: Sequence[Token]) -> str:
         before = [token for token in tokens if token.rotated_to == pending.name and token.is_alive(self._now)]
@@ -214,6 +238,11 @@ class Renewer:
 def _is_outdated(user: User, kept: KeptTokens) -> bool:
     """Whether a person has written another token into the Airflow connection, while that is still what counts."""
     return not kept.current.is_renewed and kept.current.secret != user.password
+
+
+def _formers(tokens: Sequence[Token], name: str) -> list[str]:
+    """The names of what a token was before; Snowflake shows also those that expired lately."""
+    return [token.name for token in tokens if token.rotated_to == name]
 
 
 def _in_force(tokens: Sequence[Token], name: str) -> Token | None:

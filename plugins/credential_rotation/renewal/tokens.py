@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,6 +20,21 @@ _ROTATED_NAME = re.compile(r"(?P<name>.+)_ROTATED_\d{10,}")
 
 class UnexpectedAnswer(Exception):
     """Snowflake's answer is not what its documentation says."""
+
+
+class SecretLost(UnexpectedAnswer):
+    """A token was rotated, and its new secret was not handed out."""
+
+
+@dataclass(frozen=True)
+class NewSecret:
+    """What a rotation hands out.
+
+    :param former: the name that the secret before goes by from now on; None where Snowflake does not say
+    """
+
+    secret: str = field(repr=False)
+    former: str | None = None
 
 
 @dataclass(frozen=True)

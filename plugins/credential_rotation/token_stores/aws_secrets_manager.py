@@ -21,6 +21,8 @@ from credential_rotation.token_stores.kept import KeptToken, KeptTokens, StoreUn
 log = logging.getLogger(__name__)
 
 _CURRENT, _PREVIOUS, _PENDING = "AWSCURRENT", "AWSPREVIOUS", "AWSPENDING"
+# Of a version that was only written to see whether that is possible.
+_PROBE = "CREDENTIAL_ROTATION_PROBE"
 
 _DESCRIPTION = "Renewed Snowflake tokens. Deleted, the password of the Airflow connection counts again."
 
@@ -104,6 +106,10 @@ class AwsSecretsManagerTokenStore:
         versions = self._versions_of_kept(conn_id)
         if _PENDING in versions:
             self._take_off(conn_id, versions[_PENDING])
+
+    def check(self, conn_id: str) -> None:
+        """See that a version can be put there; this one holds no secret, and nobody reads it."""
+        self._ask(conn_id, "put_secret_value", SecretString="{}", VersionStages=[_PROBE])
 
     def _take_off(self, conn_id: str, version: str) -> None:
         self._ask(conn_id, "update_secret_version_stage", VersionStage=_PENDING, RemoveFromVersionId=version)

@@ -13,12 +13,15 @@ class KeptToken:
     :param name: its name in Snowflake
     :param expires_at: when it expires, as Snowflake shows it; ISO 8601 in UTC, None while that is not known
     :param is_renewed: whether it came out of a renewal; else it is what the Airflow connection held
+    :param formers: the names of the rotated tokens that there were when it was new; if there is another, somebody has
+        rotated since. None where that is not known
     """
 
     secret: str = field(repr=False)
     name: str
     expires_at: str | None = None
     is_renewed: bool = True
+    formers: list[str] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; with the secret."""
@@ -27,6 +30,7 @@ class KeptToken:
             "name": self.name,
             "expires_at": self.expires_at,
             "is_renewed": self.is_renewed,
+            "formers": self.formers,
         }
 
 
@@ -64,6 +68,9 @@ class TokenStore(Protocol):
 
     def drop_pending(self, conn_id: str) -> None:
         """Forget the pending token."""
+
+    def check(self, conn_id: str) -> None:
+        """See that something can be written just now, by writing something that changes nothing."""
 
 
 class StoreUnusable(Exception):

@@ -69,6 +69,10 @@ class VariableTokenStore:
         """Forget the pending token."""
         self._write(conn_id, replace(self._of(conn_id), pending=None))
 
+    def check(self, conn_id: str) -> None:
+        """See that the Variable can be written, by writing what it holds."""
+        self._write(conn_id, self._of(conn_id))
+
     def _of(self, conn_id: str) -> KeptTokens:
         kept = self.read(conn_id)
         if kept is None:

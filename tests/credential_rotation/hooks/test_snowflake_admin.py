@@ -85,7 +85,7 @@ def test_the_time_is_snowflakes(admin: SnowflakeAdmin, snowflake_state: Snowflak
 def test_a_user_whose_name_needs_quotes(admin: SnowflakeAdmin, snowflake_state: SnowflakeState, name: str) -> None:
     user = account_of(snowflake_state).add_user(name, roles=[ROLE], network_policy="EVERYONE", managed_by=[ADMIN_ROLE])
     snowflake_state.add_token(user, "TABLEAU", role=ROLE)
-    secret = admin.rotate(identifier(name), "TABLEAU", 5)
+    secret = admin.rotate(identifier(name), "TABLEAU", 5).secret
     assert [token.secret for token in user.tokens if token.rotated_to is None] == [secret]
     assert len(admin.tokens(identifier(name))) == 2
 
@@ -94,12 +94,14 @@ def test_a_rotation_gives_the_new_secret_and_leaves_the_one_before_alive(
     admin: SnowflakeAdmin, snowflake_state: SnowflakeState
 ) -> None:
     before = token_of(snowflake_state).secret
-    secret = admin.rotate(SERVICE, TOKEN, 5)
-    assert secret == token_of(snowflake_state).secret != before
+    new = admin.rotate(SERVICE, TOKEN, 5)
+    assert new.secret == token_of(snowflake_state).secret != before
     (old,) = [token for token in service_of(snowflake_state).tokens if token.rotated_to == TOKEN]
+    assert new.former == old.name
+    assert new.secret not in repr(new)
     assert old.secret == before
     assert 4.9 < old.left(snowflake_state.clock.now()).total_seconds() / 3600 <= 5
-    assert redact(f"it is {secret}") == "it is ***"
+    assert redact(f"it is {new.secret}") == "it is ***"
 
 
 def test_a_token_that_is_removed_is_gone(admin: SnowflakeAdmin, snowflake_state: SnowflakeState) -> None:
@@ -135,7 +137,7 @@ class TestWhatNobodyMayRead:
         for name in ("", "snowflake", "snowflake.connector", "urllib3", "credential_rotation"):
             caplog.set_level(1, logger=name)
         with signed_in_as_admin("snowflake_admin") as admin:
-            secret = admin.rotate(SERVICE, TOKEN, 24)
+            secret = admin.rotate(SERVICE, TOKEN, 24).secret
             admin.tokens(SERVICE)
         told = "\n".join(f"{record.msg} {record.args} {vars(record)}" for record in caplog.records)
         assert f"ALTER USER {SERVICE} ROTATE PROGRAMMATIC ACCESS TOKEN {TOKEN}" in told
@@ -148,7 +150,7 @@ class TestWhatNobodyMayRead:
     ) -> None:
         caplog.set_level(logging.INFO, logger="credential_rotation")
         before = token_of(snowflake_state).secret
-        secrets = [before, admin.rotate(SERVICE, TOKEN, 24), admin.rotate(SERVICE, TOKEN, 24)]
+        secrets = [before, admin.rotate(SERVICE, TOKEN, 24).secret, admin.rotate(SERVICE, TOKEN, 24).secret]
         admin.tokens(SERVICE)
         asked = [record.getMessage() for record in caplog.records if record.name.endswith("snowflake_admin")]
         assert len(asked) == 3

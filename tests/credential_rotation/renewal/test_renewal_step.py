@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -237,32 +239,74 @@ class TestATokenThatDoesNotSignIn:
             renewing.renew()
         _is_pending(renewing, first, rotations=1, refused=1)
 
-    def test_a_wrong_token_may_also_be_called_a_wrong_password(self, renewing: Renewing) -> None:
-        renewing.state.behaviour.wrong_token_as_password = "390100"
-        self.test_a_pending_one_that_a_person_has_rotated_away_is_forgotten(renewing)
-
-    def test_a_pending_one_that_a_person_has_rotated_away_is_forgotten(self, renewing: Renewing) -> None:
+    @pytest.mark.parametrize("dies_at", ["before sign_in", "after keep_pending"])
+    def test_a_pending_one_that_a_person_has_rotated_away_is_forgotten_and_nobody_tries_it(
+        self, renewing: Renewing, dies_at: str
+    ) -> None:
         first = renewing.user.password
         with pytest.raises(Killed):
-            renewing.renew(steps=Steps(STEPS.index("before sign_in")))
+            renewing.renew(steps=Steps(STEPS.index(dies_at)))
         renewing.rotate_by_hand(overlap_hours=0)
         assert renewing.renew().is_renewed
-        assert (renewing.rotations, renewing.refused) == (2, 1)
+        assert (renewing.rotations, renewing.refused) == (2, 0)
         _ends_well(renewing, first)
 
-    def test_a_pending_one_that_a_person_has_rotated_and_that_lives_on_is_not_taken_for_the_one_in_force(
+    @pytest.mark.parametrize("code", ["394400", "390100"])
+    def test_a_pending_one_that_a_person_has_removed_is_tried_once_and_forgotten(
+        self, renewing: Renewing, code: str
+    ) -> None:
+        """A wrong token may also be called a wrong password."""
+        renewing.state.behaviour.wrong_token_as_password = code
+        with pytest.raises(Killed):
+            renewing.renew(steps=Steps(STEPS.index("before sign_in")))
+        service_of(renewing.state).tokens.remove(renewing.in_force)
+        for _ in range(3):
+            assert renewing.renew().decision.state is State.MISSING
+        assert (renewing.rotations, renewing.refused, renewing.kept.pending) == (1, 1, None)
+
+    @pytest.mark.parametrize("ends_at", range(STEPS.index("before rotate"), len(STEPS)))
+    def test_a_new_one_that_a_person_has_rotated_and_that_lives_on_is_not_taken_for_the_one_in_force(
+        self, renewing: Renewing, ends_at: int
+    ) -> None:
+        with pytest.raises(Killed):
+            renewing.renew(steps=Steps(ends_at))
+        renewing.state.advance(hours=1)
+        renewing.rotate_by_hand(overlap_hours=24)
+        renewing.state.advance(hours=1)
+        renewal = renewing.renew()
+        assert renewal.is_renewed, renewal
+        assert renewing.kept.current.secret == renewing.in_force.secret
+        for _ in range(4):
+            renewing.state.advance(hours=24)
+            assert renewing.lives(renewing.kept.current.secret)
+
+    def test_where_snowflake_does_not_say_what_the_one_before_is_called_now_another_rotation_is_the_safe_way(
         self, renewing: Renewing
     ) -> None:
         with pytest.raises(Killed):
-            renewing.renew(steps=Steps(STEPS.index("before sign_in")))
-        renewing.state.advance(hours=1)
-        renewing.rotate_by_hand(overlap_hours=48)
+            renewing.renew(steps=Steps(STEPS.index("after keep_pending")))
+        pending = renewing.kept.pending
+        assert pending is not None
+        assert pending.formers is not None
+        renewing.store.keep_pending(CONN_ID, replace(pending, formers=None))
+        assert renewing.renew().is_renewed
+        assert renewing.rotations == 2
+        assert renewing.kept.current.secret == renewing.in_force.secret
+
+    def test_another_try_that_rotates_meanwhile_is_no_success_of_this_one(self, renewing: Renewing) -> None:
+        """A worker that was asleep goes on: its secret is not the one in force any more."""
+        with pytest.raises(RenewalFailed, match="somebody else has rotated it"):
+            renewing.renew(steps=RotatedMeanwhile(renewing))
+        assert renewing.renew().is_renewed
+        assert renewing.kept.current.secret == renewing.in_force.secret
+
+    def test_a_token_name_that_means_another_one_than_is_kept_is_a_problem_in_words(self, renewing: Renewing) -> None:
         renewing.renew()
-        distributed = renewing.kept.current.secret
-        renewing.state.advance(hours=72)
-        assert not renewing.lives(distributed)
-        decision = renewing.look()
-        assert decision.problem, decision
+        renewing.state.add_token(service_of(renewing.state), "OTHER", role=ROLE, days_to_expiry=30, age_days=28)
+        renewing.user = replace(renewing.user, token_name="OTHER")
+        decision = renewing.renew(replace(DUE, force=True)).decision
+        assert "is the token TABLEAU, and extra 'token_name' means OTHER" in str(decision.problem)
+        assert renewing.rotations == 1
 
     def test_when_the_secret_before_is_dead_that_is_said_loudly(self, renewing: Renewing) -> None:
         service_of(renewing.state).roles.discard(ROLE)
@@ -347,6 +391,25 @@ class TestWhatStandsInTheWay:
         with pytest.raises(StoreUnusable):
             renewing.renew()
         assert renewing.rotations == before
+
+
+class RotatedMeanwhile(Steps):
+    """Somebody rotates as soon as the new secret is kept."""
+
+    def __init__(self, renewing: Renewing) -> None:
+        super().__init__()
+        self._renewing = renewing
+        self._kept = False
+
+    def around(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def stepped(*given: Any) -> Any:
+            result = call(*given)
+            if name == "keep_pending" and not self._kept:
+                self._kept = True
+                self._renewing.rotate_by_hand()
+            return result
+
+        return stepped
 
 
 class _Full(MemoryTokenStore):

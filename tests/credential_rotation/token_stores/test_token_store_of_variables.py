@@ -157,6 +157,16 @@ def test_what_can_not_be_written_is_one_clear_error(supervisor: Supervisor) -> N
     assert make().read("etl") == KeptTokens(OLD)
 
 
+def test_to_check_writes_what_is_there(supervisor: Supervisor) -> None:
+    make().adopt("etl", OLD)
+    make().keep_pending("etl", NEW)
+    make().check("etl")
+    assert make().read("etl") == KeptTokens(OLD, pending=NEW)
+    supervisor.fails = (PutVariable,)
+    with pytest.raises(StoreUnusable, match="can't be written"):
+        make().check("etl")
+
+
 def test_what_is_written_and_reads_differently_is_told(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     make().adopt("etl", OLD)
     monkeypatch.setenv(f"AIRFLOW_VAR_{KEY.upper()}", supervisor.variables[KEY] or "")

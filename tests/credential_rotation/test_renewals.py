@@ -1,0 +1,52 @@
+"""Which token is known to be where."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from credential_rotation.announcements import is_to_be_told, what_is_late
+from credential_rotation.renewal.report import UserReport
+from credential_rotation.renewals import Arrival, Renewal, Renewals
+
+ETL = "snowflake_etl"
+
+
+@pytest.fixture
+def renewals(tmp_path: Path) -> Renewals:
+    return Renewals(f"file://{tmp_path}")
+
+
+def told_long_ago(renewals: Renewals) -> Any:
+    """A task of the renewal, on the day after the rotation was told of a token that is to be on two sites."""
+    yesterday = (datetime.now(UTC) - timedelta(hours=30)).isoformat()
+    renewals.renewed(ETL, Renewal(yesterday, "a run", announced="fp", token="fp"))
+    settings = SimpleNamespace(tableau_conn_ids=("site_a", "site_b"))
+    return SimpleNamespace(renewals=renewals, settings=settings, current=lambda _: "fp")
+
+
+def test_a_token_that_is_on_one_of_two_sites_is_not_everywhere(renewals: Renewals) -> None:
+    task = told_long_ago(renewals)
+    renewals.arrived(ETL, Arrival("fp", ["site_a"]))
+    assert is_to_be_told(task, ETL)
+    assert "not everywhere in Tableau yet" in str(what_is_late(task, UserReport(ETL, "ETL"), told=True))
+
+
+def test_two_rotations_of_one_site_each_add_up(renewals: Renewals) -> None:
+    task = told_long_ago(renewals)
+    for site in ("site_b", "site_a", "site_c"):
+        renewals.arrived(ETL, Arrival("fp", [site]))
+    assert renewals.arrival(ETL) == Arrival("fp", ["site_a", "site_b", "site_c"])
+    assert not is_to_be_told(task, ETL)
+    assert what_is_late(task, UserReport(ETL, "ETL"), told=False) is None
+
+
+def test_of_another_token_they_do_not(renewals: Renewals) -> None:
+    renewals.arrived(ETL, Arrival("older", ["site_a"]))
+    renewals.arrived(ETL, Arrival("fp", ["site_b"]))
+    assert renewals.arrival(ETL) == Arrival("fp", ["site_b"])
+    assert is_to_be_told(told_long_ago(renewals), ETL)
