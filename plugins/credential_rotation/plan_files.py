@@ -73,7 +73,7 @@ def write_plan(
             "content": plan.content,
             "notes": plan.notes,
             "problems": plan.problems,
-            "records": [record.as_dict() for record in plan.records],
+            "records": plan.records,
             "sites": plan.sites,
         },
     )
@@ -138,7 +138,7 @@ def write_batch(folder: RunFolder, plan_id: str, targets: Sequence[ConnectionRec
     """Write the targets of a mapped task; their name, which is the same for the same targets."""
     keys = "\n".join(sorted(target.key for target in targets))
     batch = hashlib.sha256(keys.encode()).hexdigest()[:16]
-    folder.write(_batch(plan_id, batch), [target.as_dict() for target in targets])
+    folder.write(_batch(plan_id, batch), list(targets))
     return batch
 
 

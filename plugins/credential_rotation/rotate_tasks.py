@@ -176,7 +176,7 @@ def report() -> dict[str, Any]:
     """Write the report, and make the run red unless every target is as it should be."""
     task = ThisTask()
     made = _report(task)
-    path = task.folder.write("report.json", made.as_dict())
+    path = task.folder.write("report.json", {**made.brief(), "connections": made.rows()})
     task.folder.write_text("report.csv", made.as_csv())
     brief = made.brief() | {"report": path}
     # Pushed here and not only returned, since a red run's summary matters most.

@@ -23,7 +23,9 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -57,20 +59,29 @@ class Folder:
             return None
 
     def write(self, name: str, value: Any) -> str:
-        """Write a JSON file; where it now is."""
-        return self.write_text(name, json.dumps(value, ensure_ascii=False, indent=1))
+        """Write a JSON file, in which each element of a list has a line; where it now is.
+
+        :param value: as for JSON; what has an ``as_dict`` is written as that, a dataclass as its fields, and an
+            iterator as a list
+        """
+        return self._write(name, _lines(value))
 
     def write_text(self, name: str, text: str) -> str:
-        """Write a file, as a whole or not at all; where it now is."""
+        """Write a file; where it now is."""
+        return self._write(name, [text])
+
+    def _write(self, name: str, pieces: Iterable[str]) -> str:
+        """Write a file, as a whole or not at all, and without all of its text in memory where that is possible."""
         path = self._path(name)
         if path.protocol not in ("", "file", "local"):
-            path.write_text(text, encoding="utf-8")
+            path.write_text("".join(pieces), encoding="utf-8")
             return str(path)
         local = Path(path.path)
         local.parent.mkdir(parents=True, exist_ok=True)
         # Not named after the process: its threads, and other hosts, may write the same file.
         unfinished = local.with_name(f".{uuid.uuid4().hex}")
-        unfinished.write_text(text, encoding="utf-8")
+        with unfinished.open("w", encoding="utf-8") as file:
+            file.writelines(pieces)
         unfinished.replace(local)
         return str(local)
 
@@ -92,6 +103,30 @@ class Folder:
 
     def _path(self, name: str) -> ObjectStoragePath:
         return ObjectStoragePath(f"{self._root}/{name}")
+
+
+def _lines(value: Any) -> Iterator[str]:
+    """The JSON text of a value, piece by piece: as one text, an inventory takes hundreds of megabytes to build."""
+    if isinstance(value, dict) and value:
+        for number, (key, each) in enumerate(value.items()):
+            yield f"{',' if number else '{'}\n{_dumps(str(key))}: "
+            yield from _lines(each)
+        yield "\n}"
+    elif isinstance(value, list | tuple | Iterator):
+        yield "["
+        for number, each in enumerate(value):
+            yield f"{',' if number else ''}\n{_dumps(each)}"
+        yield "\n]"
+    else:
+        yield _dumps(value)
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=_as_dict)
+
+
+def _as_dict(value: Any) -> Any:
+    return value.as_dict() if hasattr(value, "as_dict") else asdict(value)
 
 
 class RunFolder(Folder):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from credential_rotation.rotation.inventory import Inventory, Item
@@ -14,7 +13,17 @@ from credential_rotation.tableau.content import Connection, Content, ContentType
 def write_inventory(folder: RunFolder, site: SiteInventory) -> dict[str, Any]:
     """Write an inventory; what a task says of it."""
     inventory = site.inventory
-    path = folder.write(_name(site.tableau_conn_id), asdict(site))
+    values = {
+        "tableau_conn_id": site.tableau_conn_id,
+        "site": site.site,
+        "site_key": site.site_key,
+        "inventory": {
+            "items": inventory.items,
+            "missing_types": inventory.missing_types,
+            "refused_types": inventory.refused_types,
+        },
+    }
+    path = folder.write(_name(site.tableau_conn_id), values)
     return {
         "tableau_conn_id": site.tableau_conn_id,
         "content": len(inventory.items),

@@ -31,7 +31,7 @@ class WrongResult(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print the table, and write it down."""
     options = _parser().parse_args(argv)
-    console = Console()
+    console = Console(width=140)  # the table has eleven columns
     rows: list[Row] = []
     with ExitStack() as stack:
         airflow = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -92,7 +92,11 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """The whole report, for ``report.json``."""
-        return {**self.brief(), "connections": [_row(record) for record in self.records]}
+        return {**self.brief(), "connections": list(self.rows())}
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """What became of each connection."""
+        return (_row(record) for record in self.records)
 
     def as_csv(self) -> str:
         """The connections, for ``report.csv``. What a spreadsheet would take for a formula is made a text."""

@@ -147,6 +147,19 @@ def test_a_hook_keeps_to_its_quota_over_all_threads(connect: Connect, server: Ta
     assert time.monotonic() - started >= 13 * 0.05
 
 
+def test_parallel_tasks_with_their_shares_keep_to_the_quota_together(connect: Connect, server: TableauServer) -> None:
+    """As eight tasks of a run do: none begins with a request for free."""
+    hooks = [connect(requests_per_minute=1200 / 8) for _ in range(8)]
+    hooks[0].version()
+    server.requests.clear()
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda number: hooks[number % 8].call("GET", "flows"), range(48)))
+    times = [request.time.timestamp() for request in server.requests]
+    assert len(times) >= 48
+    most = max(sum(start <= time < start + 1 for time in times) for start in times)
+    assert most <= 20 + 8  # each may have one under way that was let through at the end of the second before
+
+
 def test_when_one_thread_is_throttled_no_other_asks_meanwhile(connect: Connect, server: TableauServer) -> None:
     hook = connect()
     hook.version()
