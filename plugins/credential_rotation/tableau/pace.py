@@ -8,17 +8,22 @@ from collections import deque
 from collections.abc import Callable
 
 # A 429 says that the limit is a little below what went through lately, and that by this much it is kept to.
-_BACK_OFF = 0.9
+_BACK_OFF = 0.95
 _SLOWEST = 0.5  # requests in a second
 # Many requests are under way when the first is refused; those of the same moment say nothing new.
 _SAME_MOMENT = 1.0
-_WINDOW = 1.0
+# Over how many seconds it is counted what went through: the best counts, for tasks that share a limit are uneven, and
+# one that has just begun was slow before.
+_WINDOWS = (1.0, 4.0)
 # A refusal of somebody who hardly asked says nothing of the limit; a second one soon after does.
 _FEW = 4
 _SOON = 10.0
+# A task that has a small part of the limit counts one more in one second than in another.
+_UNEVEN = 1.0
 # Near the old limit it is felt for with care, since each 429 costs everybody a rest; later nothing is left of it.
-_GROWTH_PER_SECOND = 0.01
-_CAREFUL_SECONDS = 20.0
+_CAREFUL_GROWTH = 0.005  # a second
+_CAREFUL_SECONDS = 6.0
+_HURRY = 0.02  # a second squared
 
 
 class Pace:
@@ -79,10 +84,11 @@ class Pace:
             self._forget(now)
             refused_before, self._refused_at = self._refused_at, now
             is_alone = refused_before is None or not _SAME_MOMENT <= now - refused_before <= _SOON + rest
-            seen, known = len(self._answered) / _WINDOW, self._rate_at(now)
+            seen, known = self._seen(now), self._rate_at(now)
             if known is None and seen < _FEW and is_alone:
                 return
-            self._rate = max(_SLOWEST, _BACK_OFF * (seen if known is None else min(seen or known, known)))
+            most = seen + _UNEVEN
+            self._rate = max(_SLOWEST, _BACK_OFF * (most if known is None else min(most, known)))
             self._slowed_at = now + rest
 
     def _learnt_interval(self, now: float) -> float:
@@ -94,8 +100,12 @@ class Pace:
             return None
         elapsed = max(0.0, now - self._slowed_at)
         hurry = max(0.0, elapsed - _CAREFUL_SECONDS)
-        return self._rate * (1 + _GROWTH_PER_SECOND * (elapsed + hurry**2))
+        return self._rate * (1 + _CAREFUL_GROWTH * elapsed + _HURRY * hurry**2)
+
+    def _seen(self, now: float) -> float:
+        """How many requests in a second went through lately."""
+        return max(sum(now - each <= window for each in self._answered) / window for window in _WINDOWS)
 
     def _forget(self, now: float) -> None:
-        while self._answered and now - self._answered[0] > _WINDOW:
+        while self._answered and now - self._answered[0] > max(_WINDOWS):
             self._answered.popleft()

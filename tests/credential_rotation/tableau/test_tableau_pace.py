@@ -97,7 +97,7 @@ class Limited:
 def test_where_tableau_has_a_limit_it_is_nearly_used_up_and_hardly_overstepped(clock: Clock, per_second: int) -> None:
     pace, server = Pace(None, clock, clock.sleep), Limited(clock, per_second)
     seconds = server.ask_for(pace, 100 * per_second)
-    assert seconds <= 1.2 * 100
+    assert seconds <= 1.3 * 100
     assert len(server.refused) <= 20
 
 
@@ -113,7 +113,7 @@ def test_a_limit_that_sinks_is_followed(clock: Clock) -> None:
     pace, server = Pace(None, clock, clock.sleep), Limited(clock, 40)
     server.ask_for(pace, 400)
     server.per_second = 10
-    assert server.ask_for(pace, 600) <= 1.25 * 60
+    assert server.ask_for(pace, 600) <= 1.3 * 60
 
 
 def test_a_single_refusal_of_somebody_who_hardly_asked_slows_nobody_down(clock: Clock) -> None:
@@ -135,7 +135,7 @@ def test_a_second_refusal_soon_after_does(clock: Clock) -> None:
     began = clock.now
     for _ in range(5):
         pace.wait()
-    assert clock.now - began > 3
+    assert clock.now - began > 1.5
 
 
 def test_a_hook_keeps_to_its_quota_over_all_threads(connect: Connect, server: TableauServer) -> None:
