@@ -10,7 +10,7 @@ from credential_rotation.fingerprint import Fingerprints
 from credential_rotation.rotation.credentials import SnowflakeCredential, UnusableCredential
 from credential_rotation.rotation.ledger import Secrets
 from credential_rotation.rotation.records import ConnectionRecord
-from credential_rotation.run_folder import FilesNotShared, RunFolder
+from credential_rotation.run_folder import FilesNotShared, RunFolder, each_made
 
 _PLAN = "work/plan.json"
 
@@ -95,7 +95,7 @@ def find_plan(folder: RunFolder) -> Plan | None:
     values = folder.read(_PLAN)
     if values is None:
         return None
-    records = tuple(ConnectionRecord.from_dict(each) for each in values["records"])
+    records = tuple(each_made(ConnectionRecord.from_dict, values["records"]))
     notes, problems = tuple(values["notes"]), tuple(values["problems"])
     return Plan(values["plan_id"], values["content"], notes, problems, records, values["sites"])
 

@@ -175,18 +175,14 @@ def update_connections(batch: dict[str, Any]) -> dict[str, Any]:
 def report() -> dict[str, Any]:
     """Write the report, and make the run red unless every target is as it should be."""
     task = ThisTask()
-    made = _report(task)
-    path = task.folder.write("report.json", {**made.brief(), "connections": made.rows()})
-    task.folder.write_text("report.csv", made.as_csv())
-    brief = made.brief() | {"report": path}
+    brief, verdict = _write_report(task)
+    state, path = brief["state"], brief["report"]
     # Pushed here and not only returned, since a red run's summary matters most.
     get_current_context()["ti"].xcom_push("return_value", brief)
-    log.info("Run %s: %s\n%s\nReport: %s", made.run_id, made.state, made.as_table(), path)
     task.ledgers.learn_from(task.run_id)
-    _note_arrivals(task, made)
-    send_message(task.settings.notifier, get_current_context(), state=made.state, verdict=made.verdict(), report=path)
-    if made.state != "success":
-        raise RunIsRed(f"{made.verdict()} Report: {path}")
+    send_message(task.settings.notifier, get_current_context(), state=state, verdict=verdict, report=path)
+    if state != "success":
+        raise RunIsRed(f"{verdict} Report: {path}")
     return brief
 
 
@@ -201,6 +197,19 @@ def sign_out() -> None:
             log.info("%s: nobody signed in with it (%s)", conn_id, refused)
         else:
             log.info("%s: %s", conn_id, "signed out." if ended else "no session of this run to end.")
+
+
+def _write_report(task: ThisTask) -> tuple[dict[str, Any], str]:
+    """Write the report, and leave word of what arrived; what fits into an XCom of it, and the verdict in a sentence.
+
+    The report itself is let go of here: of a large site it takes as much room as the ledger needs to learn from it.
+    """
+    made = _report(task)
+    path = task.folder.write("report.json", {**made.brief(), "connections": made.rows()})
+    task.folder.write_text("report.csv", made.as_csv())
+    log.info("Run %s: %s\n%s\nReport: %s", made.run_id, made.state, made.as_table(), path)
+    _note_arrivals(task, made)
+    return made.brief() | {"report": path}, made.verdict()
 
 
 def _note_arrivals(task: ThisTask, made: Report) -> None:

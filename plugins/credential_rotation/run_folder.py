@@ -23,13 +23,15 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow.sdk import ObjectStoragePath
+
+_Made = TypeVar("_Made")
 
 
 class FilesNotShared(RuntimeError):
@@ -103,6 +105,13 @@ class Folder:
 
     def _path(self, name: str) -> ObjectStoragePath:
         return ObjectStoragePath(f"{self._root}/{name}")
+
+
+def each_made(make: Callable[[dict[str, Any]], _Made], values: list[dict[str, Any]]) -> Iterator[_Made]:
+    """Make something of each element of a list that was read, and let go of it: both take much room together."""
+    values.reverse()
+    while values:
+        yield make(values.pop())
 
 
 def _lines(value: Any) -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from credential_rotation.rotation.inventory import Inventory, Item
 from credential_rotation.rotation.selection import SiteInventory
-from credential_rotation.run_folder import FilesNotShared, RunFolder
+from credential_rotation.run_folder import FilesNotShared, RunFolder, each_made
 from credential_rotation.tableau.content import Connection, Content, ContentType
 
 
@@ -45,7 +45,7 @@ def read_inventory(folder: RunFolder, tableau_conn_id: str) -> SiteInventory:
         site=values["site"],
         site_key=values["site_key"],
         inventory=Inventory(
-            items=tuple(_item(item) for item in values["inventory"]["items"]),
+            items=tuple(each_made(_item, values["inventory"]["items"])),
             missing_types={ContentType(key): why for key, why in values["inventory"]["missing_types"].items()},
             refused_types={ContentType(key): why for key, why in values["inventory"]["refused_types"].items()},
         ),

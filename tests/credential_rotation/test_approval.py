@@ -19,6 +19,7 @@ from credential_rotation.journal import Journal
 from credential_rotation.plan_files import Plan, read_batch, write_plan
 from credential_rotation.rotation.outcomes import Outcome, Proof
 from credential_rotation.run_folder import RunFolder
+from credential_rotation.settings import Settings
 from tests.builders import rotation_params, target, targets
 
 
@@ -101,7 +102,9 @@ class TestQuestion:
     def task(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         folder = RunFolder("a_dag", "a_run", f"file://{tmp_path}")
         write_plan(folder, Plan("plan", 5, (), (), tuple(targets(5))), [], Fingerprints(b"a key"))
-        task = SimpleNamespace(folder=folder, params=rotation_params(require_approval=True))
+        task = SimpleNamespace(
+            settings=Settings.from_environment({}), folder=folder, params=rotation_params(require_approval=True)
+        )
         monkeypatch.setattr(rotate_tasks, "ThisTask", lambda: task)
         return task
 
