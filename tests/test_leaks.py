@@ -30,8 +30,8 @@ from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.proof import Proving
 from credential_rotation.run_folder import RunFolder
 from credential_rotation.settings import Settings
+from sandbox.leaks import ArgumentWatch, Scanner, forms, traces_of
 from tests.builders import snowflake_credential, target
-from tests.leaks import ArgumentWatch, Scanner, forms, traces_of
 
 SECRET = """t0ken/with+every <kind> & "quote" and 'apostrophe', b\\ackslash, ümlaut=="""
 TOKEN = "eyJraWQiOiIxMjM0NSIsImFsZyI6IkVTMjU2In0.c2VjcmV0LXBhcnQ.c2lnbmF0dXJl"

@@ -15,10 +15,10 @@ from cryptography.fernet import Fernet
 
 from sandbox import stage
 from sandbox.airflow_api import Progress
+from sandbox.leaks import ArgumentWatch, Scanner
 from sandbox.tableau import Site, build_site
 from sandbox.verdict import compare_with_report, judge, take_snapshot
 from tests.cluster import compose
-from tests.leaks import ArgumentWatch, Scanner
 
 if TYPE_CHECKING:  # needs what requirements-cluster.lock installs, which the other tests do without
     from tests.cluster.topology import Cluster

@@ -23,8 +23,8 @@ from credential_rotation.rotation.outcomes import Exclusion, Outcome, Proof
 from credential_rotation.rotation.proof import Proving
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.run_folder import Folder, RunFolder
+from sandbox.leaks import Scanner, traces_of
 from tests.builders import target, targets
-from tests.leaks import Scanner, traces_of
 
 DAG = "rotate_snowflake_pat_in_tableau"
 SITE, OTHER_SITE = "https://tableau.acme.example|acme", "https://tableau.acme.example|beta"

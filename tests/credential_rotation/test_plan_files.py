@@ -25,8 +25,8 @@ from credential_rotation.rotation.ledger import Secrets
 from credential_rotation.rotation.outcomes import Exclusion, Outcome
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.run_folder import FilesNotShared, RunFolder
+from sandbox.leaks import Scanner, traces_of
 from tests.builders import target, targets
-from tests.leaks import Scanner, traces_of
 
 CREDENTIAL = SnowflakeCredential(
     "snowflake_etl", "ETL_USER", "the-token-of-today", frozenset(), frozenset(), "the-token-of-last-year"

@@ -15,9 +15,9 @@ from credential_rotation.hooks.snowflake import SnowflakeDriverMissing
 from credential_rotation.rotation.proof import Embedded
 from credential_rotation.rotation.snowflake_words import Refusal, SnowflakeRefused, SnowflakeUnreachable
 from credential_rotation.snowflake_check import SnowflakeCheck
+from sandbox.leaks import Scanner
 from sandbox.snowflake import SnowflakeServer, SnowflakeState, Unwell
 from tests.credential_rotation.hooks.telling import all_that_is_told_by
-from tests.leaks import Scanner
 from tests.sandbox_snowflake.small_account import ACCOUNT, SERVICE, service_of, small_account, token_of
 
 CONN_ID = "snowflake_etl"

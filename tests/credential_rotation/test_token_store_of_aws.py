@@ -18,7 +18,7 @@ from credential_rotation.token_stores.aws_secrets_manager import AwsSecretsManag
 from credential_rotation.token_stores.chosen import chosen_store
 from credential_rotation.token_stores.kept import KeptToken, KeptTokens, StoreUnusable
 from credential_rotation.token_stores.variable import VariableTokenStore
-from tests.leaks import Scanner
+from sandbox.leaks import Scanner
 
 PREFIX = "credential_rotation/"
 NAME = PREFIX + "snowflake_pat"

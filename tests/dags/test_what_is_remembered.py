@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from sandbox import stage
+from sandbox.leaks import Scanner
 from sandbox.tableau import JobOutcome, SandboxCredential, TableauServer, TableauState, build_site
 from sandbox.verdict import judge, take_snapshot
 from tests.dags.rotations import Rotations, holds_today, written
 from tests.dags.small_tableau import BI, ETL, MARKETING, embedding, small_tableau
-from tests.leaks import Scanner
 
 Serve = Callable[[TableauState], TableauServer]
 

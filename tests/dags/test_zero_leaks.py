@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from sandbox.leaks import Scanner
 from sandbox.tableau import TableauServer
 from tests.dags.rotations import Rotations
-from tests.leaks import Scanner
 
 
 def test_no_secret_of_all_these_runs_can_be_read_in_this_airflow(rotate: Rotations, tableau: TableauServer) -> None:

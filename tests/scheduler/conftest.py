@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from sandbox import stage
+from sandbox.leaks import ArgumentWatch, Scanner
 from sandbox.local_airflow import LocalAirflow
 from sandbox.tableau import TableauServer, TableauState
-from tests.leaks import ArgumentWatch, Scanner
 from tests.scheduler import small_site
 
 LEAKY_DAGS = Path(__file__).parent / "leaky_dags"

@@ -12,10 +12,10 @@ import pytest
 
 from sandbox import stage
 from sandbox.airflow_api import Progress
+from sandbox.leaks import ArgumentWatch, Scanner
 from sandbox.local_airflow import LocalAirflow
 from sandbox.tableau import TableauCode, TableauServer
 from sandbox.verdict import compare_with_report, judge, take_snapshot
-from tests.leaks import ArgumentWatch, Scanner
 from tests.scheduler import small_site
 from tests.scheduler.conftest import LEAKED
 

@@ -20,10 +20,10 @@ from airflow.sdk.log import redact
 from credential_rotation.hooks import snowflake as hook
 from credential_rotation.hooks.snowflake import SnowflakeDriverMissing, sign_in_with_password
 from credential_rotation.rotation.snowflake_words import Refusal, SnowflakeRefused, SnowflakeUnreachable, refusal_in
+from sandbox.leaks import Scanner
 from sandbox.snowflake import Refusal as AnyRefusal
 from sandbox.snowflake import SnowflakeServer, SnowflakeState, Unwell
 from sandbox.tableau.faults import EmptyBody, Fault, HalfBody, HtmlPage, RawAnswer, ResetAfter, ResetBefore, Silence
-from tests.leaks import Scanner
 from tests.sandbox_snowflake.small_account import ACCOUNT, KEYS, ROLE, SERVICE, service_of, token_of
 
 REPOSITORY = Path(__file__).resolve().parents[3]
