@@ -10,52 +10,29 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import signal
-import sqlite3
-import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from sandbox import stage
 from sandbox.airflow_api import AirflowError
 from sandbox.demo import read_report
+from sandbox.killing import Killer, RunningTask, Way
 from sandbox.local_airflow import REPOSITORY, LocalAirflow
+from sandbox.supervising import ENVIRONMENT, Supervisor
 from sandbox.tableau import Site, TableauServer, TableauState, build_site
 from sandbox.tableau.data_access import failure_of
+from sandbox.telling import report_path, untrue, writes_of
 from sandbox.verdict import judge, take_snapshot
 
-ENVIRONMENT = stage.ENVIRONMENT | {
-    # A worker that was killed is noticed by its missing heartbeats: minutes by default.
-    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "3",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
-    # And what a scheduler leaves behind that was started again.
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
-    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
-}
-
 MOST_WRITES = 2
-RUN_TIMEOUT_SECONDS = 600
-# No task changes its state for so long: longer than to miss a killed one and to wait for its next try.
-STUCK_SECONDS = 150
 SHOWN = 5
 IN_PHASE = frozenset({"validate_one", "update_connections"})
-
-
-class Way(StrEnum):
-    """Which processes of a task get SIGKILL: Airflow looks after each task from another process, its worker."""
-
-    BOTH = "worker and task"
-    TASK = "task alone"
-    WORKER = "worker alone"
 
 
 @dataclass(frozen=True)
@@ -255,7 +232,7 @@ def play_round(airflow: LocalAirflow, tableau: TableauServer, state: TableauStat
     tableau.requests.clear()
     airflow.api.put_connection(stage.TABLEAU_CONN_ID, stage.tableau_connection(tableau.port, site))
     before, done = take_snapshot(site), Round(plan)
-    killer = Killer(airflow, tableau, plan) if plan else None
+    killer = PlannedKiller(airflow, tableau, plan) if plan else None
 
     _run(airflow, site, f"{site.content_url}-1", done, killer.strike if killer else None)
     if killer:
@@ -264,15 +241,15 @@ def play_round(airflow: LocalAirflow, tableau: TableauServer, state: TableauStat
         done.wrong += [f"green, but {text}" for text in judge(before, site, site.credentials).differences]
     done.wrong += _look_at_first_report(airflow, site, done)
 
-    written_before = _writes(site)
+    written_before = writes_of(site)
     _run(airflow, site, f"{site.content_url}-2", done, None)
-    written = {key for key, times in _writes(site).items() if times > written_before[key]}
-    report = read_report(_report_path(airflow, f"{site.content_url}-2"))
+    written = {key for key, times in writes_of(site).items() if times > written_before[key]}
+    report = read_report(report_path(airflow, f"{site.content_url}-2"))
     if (done.states[-1], report["state"]) != ("success", "success"):
         done.wrong.append(f"the second run is {done.states[-1]}, its report {report['state']}: {report['problems']}")
     done.wrong += judge(before, site, site.credentials).differences
-    done.wrong += _untrue(site, report, written)
-    done.writes = Counter(_writes(site)[target.connection_id] for target in site.expected_targets())
+    done.wrong += untrue(site, report, written)
+    done.writes = Counter(writes_of(site)[target.connection_id] for target in site.expected_targets())
     done.wrong += [f"{number} connections written to {n} x" for n, number in done.writes.items() if n > MOST_WRITES]
     return done
 
@@ -287,48 +264,19 @@ def _run(
     airflow.api.trigger(stage.DAG_ID, stage.conf(site.credentials.values(), connections_per_task=per_task), run_id)
     if meanwhile:
         meanwhile(run_id, began)
-    done.states.append(_wait(airflow, run_id, done.schedulers_started))
+    done.states.append(Supervisor(airflow, done.schedulers_started).wait(run_id))
     done.run_seconds.append(time.monotonic() - began)
     if len(done.states) == 1:
         tasks = airflow.api.task_instances(stage.DAG_ID, run_id)
         done.tasks_tried_again = sum(task.try_number > 1 for task in tasks)
 
 
-def _wait(airflow: LocalAirflow, run_id: str, schedulers_started: list[str]) -> str:
-    """Wait for the end of a run, and do what a supervisor does: start a scheduler again that died or hangs."""
-    began = moved = time.monotonic()
-    states: list[tuple[object, ...]] = []
-    while time.monotonic() - began < RUN_TIMEOUT_SECONDS:
-        run = airflow.api.dag_run(stage.DAG_ID, run_id)
-        if run.finished:
-            return run.state
-        now = [(t.task_id, t.map_index, t.state) for t in airflow.api.task_instances(stage.DAG_ID, run_id)]
-        if now != states:
-            states, moved = list(now), time.monotonic()
-        if "scheduler" not in airflow.pids or time.monotonic() - moved > STUCK_SECONDS:
-            why = "did not move any more" if "scheduler" in airflow.pids else "ended"
-            schedulers_started.append(f"THE SCHEDULER {why} and was started again")
-            airflow.kill_component("scheduler")
-            airflow.start_component("scheduler")
-            moved = time.monotonic()
-        time.sleep(0.5)
-    raise AirflowError(f"run {run_id} is not over after {RUN_TIMEOUT_SECONDS} s: {states}")
-
-
 # -- looking -----------------------------------------------------------------------------------------------------------
-
-
-def _report_path(airflow: LocalAirflow, run_id: str) -> Path:
-    return airflow.home / "credential_rotation" / stage.DAG_ID / run_id / "report.json"
-
-
-def _writes(site: Site) -> dict[str, int]:
-    return {connection.id: len(connection.writes) for _, connection in site.connections()}
 
 
 def _look_at_first_report(airflow: LocalAirflow, site: Site, done: Round) -> list[str]:
     """What the disturbed run says is done must be done, and its report must be as red or green as the run."""
-    path = _report_path(airflow, f"{site.content_url}-1")
+    path = report_path(airflow, f"{site.content_url}-1")
     if not path.exists():
         return ["green, but without a report"] if done.states[0] == "success" else []
     report = read_report(path)
@@ -345,43 +293,16 @@ def _look_at_first_report(airflow: LocalAirflow, site: Site, done: Round) -> lis
     return wrong
 
 
-def _untrue(site: Site, report: Mapping[str, Any], written: Collection[str]) -> list[str]:
-    """What the report says of a connection that is not so; exactly one outcome is right for each."""
-    told: dict[str, list[str]] = {}
-    for row in report["connections"]:
-        reason = f" ({row['reason']})" if row["outcome"] == "excluded" else ""
-        told.setdefault(str(row["connection_id"]), []).append(row["outcome"] + reason)
-    wrong = []
-    for _, connection in site.connections():
-        done = "updated" if connection.id in written else "unchanged"
-        expected = done if connection.target_of in site.credentials else f"excluded ({connection.why})"
-        said = told.pop(connection.id, ["nothing"])
-        if said != [expected]:
-            wrong.append(f"the report says {' and '.join(said)!r} of {connection.id}: it is {expected!r}")
-    return wrong + [f"the report names {unknown}, which is not there" for unknown in told]
-
-
 # -- killing -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class RunningTask:
-    """A worker of the LocalExecutor and the process below it in which its task runs."""
-
-    worker: int
-    task: int
-    name: str
-
-
-class Killer:
+class PlannedKiller(Killer):
     """Waits for the moment of a plan and sends SIGKILL."""
 
     def __init__(self, airflow: LocalAirflow, tableau: TableauServer, plan: Plan) -> None:
-        self.killed: list[str] = []
-        self._airflow = airflow
+        super().__init__(airflow)
         self._tableau = tableau
         self._plan = plan
-        self._left_alone: list[RunningTask] = []
 
     def strike(self, run_id: str, began: float) -> None:
         """Wait until it is time, and kill; without effect when the run is over before."""
@@ -389,13 +310,8 @@ class Killer:
             return
         while not self.killed and not self._is_over(run_id):
             for each in self._victims():
-                self._kill(each)
+                self.kill(each, self._plan.way)
             time.sleep(0.02)
-
-    def orphans(self) -> list[str]:
-        """What still runs of the tasks whose worker was killed."""
-        alive = {pid for pid, _, title in _processes() if title.startswith("airflow worker -- ")}
-        return [f"STILL RUNS: {each.name}" for each in self._left_alone if each.task in alive]
 
     def _await_moment(self, run_id: str, began: float) -> bool:
         if self._plan.update is None:
@@ -415,67 +331,10 @@ class Killer:
         return self._airflow.api.dag_run(stage.DAG_ID, run_id).finished
 
     def _victims(self) -> list[RunningTask]:
-        tasks = running_tasks(self._airflow)
-        writing = [task for task in tasks if task.name.partition("[")[0] in IN_PHASE]
+        tasks = self.running()
+        writing = [task for task in tasks if task.task_id in IN_PHASE]
         if self._plan.update is not None:
             tasks = writing
         if self._plan.everyone or not tasks:
             return tasks
         return [Random(self._plan.seed).choice(tasks)]
-
-    def _kill(self, victim: RunningTask) -> None:
-        if not _still_runs(victim.task):
-            return
-        way = self._plan.way
-        # The worker first: it must not see its task die.
-        pids = {Way.BOTH: [victim.worker, victim.task], Way.WORKER: [victim.worker], Way.TASK: [victim.task]}[way]
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self.killed.append(victim.name)
-        if way is Way.WORKER:
-            self._left_alone.append(victim)
-
-
-def running_tasks(airflow: LocalAirflow) -> list[RunningTask]:
-    """The tasks that run now; an idle worker is not among them."""
-    found = []
-    processes = _processes()
-    parents = {pid: parent for pid, parent, _ in processes}
-    scheduler = airflow.pids.get("scheduler")
-    for pid, parent, title in processes:
-        if title.endswith("<defunct>"):  # over; its worker is about to say so
-            continue
-        if parents.get(parent) == scheduler and "LocalExecutor: " in _title(processes, parent):
-            instance_id = _title(processes, parent).rpartition(" ")[2]
-            found.append(RunningTask(parent, pid, _name_of(airflow.home / "airflow.db", instance_id)))
-    return found
-
-
-def _still_runs(pid: int) -> bool:
-    looked = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], check=False, capture_output=True, text=True)  # noqa: S603, S607
-    return bool(looked.stdout.strip()) and "Z" not in looked.stdout
-
-
-def _title(processes: Sequence[tuple[int, int, str]], pid: int) -> str:
-    return next(title for each, _, title in processes if each == pid)
-
-
-def _processes() -> list[tuple[int, int, str]]:
-    """Of all processes: id, parent's id, title."""
-    listing = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], check=True, capture_output=True, text=True)  # noqa: S607
-    rows = (line.split(maxsplit=2) for line in listing.stdout.splitlines())
-    return [(int(row[0]), int(row[1]), row[2]) for row in rows if len(row) == 3]
-
-
-def _name_of(database: Path, instance_id: str) -> str:
-    """The task behind the id that a worker shows as its title."""
-    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as connection:
-        row = connection.execute(
-            "SELECT task_id, map_index FROM task_instance WHERE replace(id, '-', '') = ?",
-            [instance_id.replace("-", "")],
-        ).fetchone()
-    if row is None:
-        return "a task"
-    task_id, map_index = row
-    return f"{task_id}[{map_index}]" if map_index >= 0 else str(task_id)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox import stage
-from sandbox.kills import Plan, Way, play_round
+from sandbox.killing import Way
+from sandbox.kills import Plan, play_round
 from sandbox.local_airflow import LocalAirflow
 from sandbox.tableau import TableauServer, TableauState, build_site
 
