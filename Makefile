@@ -37,7 +37,7 @@ bench: install  ## how fast the rotation is, side by side with scripts (half an 
 	$(BIN)/python -m sandbox bench
 
 test: install  ## the whole default test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-kills: install  ## a task is killed in the middle of a run on a real scheduler
 	$(BIN)/python -m pytest -m kills tests/scheduler
