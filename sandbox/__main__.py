@@ -1,4 +1,4 @@
-"""`python -m sandbox tableau | snowflake | demo | ui | kills | bench`."""
+"""`python -m sandbox tableau | snowflake | demo | ui | kills | chaos | bench`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ COMMANDS = {
     "demo": "rotate every credential of a sandbox Tableau on a real local Airflow, and look that it is so",
     "ui": "leave that Airflow and the sandbox up",
     "kills": "kill tasks in the middle of runs, and see that nothing is lost",
+    "chaos": "let everything go wrong at once, and see that nothing is lost",
     "bench": "how fast the rotation is, side by side with scripts",
 }
 
@@ -38,6 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from sandbox import kills  # noqa: PLC0415
 
         return kills.main(options.arguments)
+    if options.command == "chaos":
+        from sandbox.chaos import command as chaos_command  # noqa: PLC0415
+
+        return chaos_command.main(options.arguments)
     if options.command == "bench":
         from sandbox.bench import command as bench_command  # noqa: PLC0415
 

@@ -18,7 +18,7 @@ import sqlite3
 import subprocess
 import threading
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -138,17 +138,24 @@ class Scanner:
             found += self.data(unpacked, f"{place}, unpacked")
         return found
 
-    def folder(self, folder: Path) -> list[Finding]:
-        """Look into every file below, its name included; into SQLite databases cell by cell as well."""
+    def folder(self, folder: Path, *, since: float = 0.0, without: Collection[str] = ()) -> list[Finding]:
+        """Look into every file below, its name included; into SQLite databases cell by cell as well.
+
+        :param since: leave out what was not written to since then
+        :param without: leave out the files of these names
+        """
         found: list[Finding] = []
         for path in _files(folder):
+            if path.name in without:
+                continue
             place = str(path.relative_to(folder))
             if in_name := self.data(place, "the name of a file"):
                 found += in_name
                 place = "a file whose name has a secret in it"
             # A file may be gone before it is read while Airflow is at work.
             with contextlib.suppress(FileNotFoundError):
-                found += self._file(path, place)
+                if path.stat().st_mtime >= since:
+                    found += self._file(path, place)
         return sorted(set(found))
 
     def processes(self, pids: Iterable[int] | None = None) -> list[Finding]:

@@ -69,6 +69,16 @@ def judge(before: Mapping[str, Embedded], site: Site, credentials: Mapping[str, 
     return Verdict(targets, targets_right, others, others_untouched, tuple(differences))
 
 
+def judge_others(before: Mapping[str, Embedded], site: Site, credentials: Mapping[str, SandboxCredential]) -> list[str]:
+    """What was touched though it is no target; for a run that has not come to its end."""
+    return [
+        f"{content.content_type.value} {content.name!r}, connection {connection.id}: {text}"
+        for content, connection in site.connections()
+        if connection.target_of not in credentials
+        for text in _differences(before[connection.id], _embedded(connection))
+    ]
+
+
 def compare_with_report(
     site: Site, credentials: Mapping[str, SandboxCredential], report: Mapping[str, Any], done: str = "updated"
 ) -> list[str]:
