@@ -143,7 +143,7 @@ def test_to_check_puts_a_version_that_holds_nothing_beside_the_tokens(tokens: Aw
     for _ in range(2):
         tokens.check("snowflake_pat")
     assert tokens.read("snowflake_pat") == KeptTokens(ADOPTED, pending=FIRST)
-    probe = client().get_secret_value(SecretId=NAME, VersionStage="CREDENTIAL_ROTATION_PROBE")
+    probe = client().get_secret_value(SecretId=NAME, VersionStage="ROTATION_PROBE")
     assert probe["SecretString"] == "{}"
 
 

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 _CURRENT, _PREVIOUS, _PENDING = "AWSCURRENT", "AWSPREVIOUS", "AWSPENDING"
 # Of a version that was only written to see whether that is possible.
-_PROBE = "CREDENTIAL_ROTATION_PROBE"
+_PROBE = "ROTATION_PROBE"
 
 _DESCRIPTION = "Renewed Snowflake tokens. Deleted, the password of the Airflow connection counts again."
 
