@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui kills bench test test-kills test-cluster lint lock clean
+.PHONY: help install demo ui kills chaos bench test test-kills test-cluster lint lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ ui: install  ## leave that Airflow and the sandbox up, and print the login
 
 kills: install  ## kill tasks in the middle of 20 runs, and see that nothing is lost (half an hour)
 	$(BIN)/python -m sandbox kills --rounds 20 --seed 7
+
+chaos: install  ## faults, kills, lost sessions and busy authors at once in 30 runs: nothing may be lost (an hour)
+	$(BIN)/python -m sandbox chaos --rounds 30 --seed 7
 
 bench: install  ## how fast the rotation is, side by side with scripts (half an hour); writes docs/benchmark.*
 	$(BIN)/python -m sandbox bench

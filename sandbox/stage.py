@@ -52,9 +52,12 @@ def tableau_connection(port: int, site: Site) -> dict[str, object]:
     }
 
 
-def snowflake_connection(credential: SandboxCredential) -> dict[str, object]:
-    """Holds the token that is to be embedded, and the secret that is embedded now."""
-    extra: dict[str, object] = {"account": credential.account, "previous_password": credential.secret}
+def snowflake_connection(credential: SandboxCredential, **where: object) -> dict[str, object]:
+    """Holds the token that is to be embedded, and the secret that is embedded now.
+
+    :param where: `host` and `port` of a sandbox Snowflake, where there is one
+    """
+    extra: dict[str, object] = {"account": credential.account, "previous_password": credential.secret, **where}
     if credential.tableau_usernames:
         extra["tableau_usernames"] = list(credential.tableau_usernames)
     if credential.server_addresses:

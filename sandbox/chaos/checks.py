@@ -186,21 +186,23 @@ def _wrong_order(world: World, log: Sequence[LoggedRequest], updates: Sequence[L
     first = ""
     for entry in updates:
         key = _connection_of(entry)
-        if not first or (_is_not_there(world, first) and not _is_proved(world, log, first, entry.number)):
+        if not first or (_is_not_there(world, first) and not _is_proved(world, log, first, entry)):
             first = key
         if key == first:
             continue
-        if not _is_proved(world, log, first, entry.number):
+        if not _is_proved(world, log, first, entry):
             yield f"{key} was written to before {first} was proved"
         return
 
 
-def _is_proved(world: World, log: Sequence[LoggedRequest], key: str, before: int) -> bool:
-    """Whether Tableau was asked for data with what is embedded in a connection, after it took it."""
-    until = [entry for entry in log if entry.number < before]
+def _is_proved(world: World, log: Sequence[LoggedRequest], key: str, before: LoggedRequest) -> bool:
+    """Whether it was seen that what a connection took connects, by asking Tableau for data where it has some."""
+    until = [entry for entry in log if entry.number < before.number]
     taken = [e.number for e in until if e.operation == "update_connection" and _connection_of(e) == key and _took(e)]
     if not taken:
         return False
+    if not world.has_data(key):
+        return world.was_tried_in_snowflake(world.credential_of[key], before.time)
     proofs = [entry for entry in until if entry.operation in PROOFS and entry.number > taken[0] and entry.status == 200]
     return any(_content_asked(world.state, entry) == world.content_of[key] for entry in proofs)
 

@@ -10,15 +10,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from sandbox import stage
 from sandbox.airflow_api import AirflowError
-from sandbox.chaos.elsewhere import Elsewhere
 from sandbox.chaos.plan import draw_plans
-from sandbox.chaos.round import Round, make_state, play_round
+from sandbox.chaos.round import Round, play_round
 from sandbox.chaos.secrets import Secrets
-from sandbox.local_airflow import REPOSITORY, LocalAirflow
-from sandbox.supervising import ENVIRONMENT
-from sandbox.tableau import TableauServer
+from sandbox.chaos.servers import started
+from sandbox.local_airflow import REPOSITORY
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,20 +51,18 @@ def _play(options: argparse.Namespace) -> int:
     ]
     rounds: list[Round] = []
     secrets = Secrets()
-    with TableauServer() as tableau, Elsewhere() as elsewhere:
-        connections = stage.airflow_connections(tableau.port, make_state(plans[0]).site)
-        with LocalAirflow(options.home, dag_ids=[stage.DAG_ID], connections=connections, env=ENVIRONMENT) as airflow:
-            for plan in plans:
-                if options.minutes and time.monotonic() - began > 60 * options.minutes:
-                    break
-                before = time.monotonic()
-                done = play_round(airflow, tableau, elsewhere, plan)
-                secrets.learn(tableau)
-                done.wrong += [f"A SECRET CAN BE READ: {each}" for each in secrets.look(airflow.home, new=True)]
-                rounds.append(done)
-                print(f"{done.line()} | {time.monotonic() - before:.0f} s", flush=True)
-            leaks = [f"A SECRET CAN BE READ: {each}" for each in secrets.look(airflow.home)]
-        leaks += [f"A SECRET CAN BE READ: {each}" for each in secrets.look(airflow.home)]
+    with started(options.home) as servers:
+        home = servers.airflow.home
+        for plan in plans:
+            if options.minutes and time.monotonic() - began > 60 * options.minutes:
+                break
+            before = time.monotonic()
+            done = play_round(servers, plan)
+            secrets.learn(servers.tableau)
+            done.wrong += secrets.look(home, new=True)
+            rounds.append(done)
+            print(f"{done.line()} | {time.monotonic() - before:.0f} s", flush=True)
+    leaks = secrets.look(home)  # when everything has been written
     for text in leaks:
         print(text)
     print(f"\n{totals(rounds, leaks)}; {time.monotonic() - began:.0f} s in all")

@@ -24,7 +24,7 @@ class Elsewhere:
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/"
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, name="elsewhere", daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), name="elsewhere", daemon=True).start()
         return self
 
     def __exit__(

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
+from sandbox.chaos.servers import TIMEOUT_SECONDS
 from sandbox.tableau import (
     EmptyBody,
     Fault,
@@ -27,9 +28,7 @@ from sandbox.tableau import (
 from sandbox.tableau.faults import LANGUAGE
 
 LISTS = ("list_datasources", "list_workbooks", "list_flows", "list_virtual_connections", "list_users")
-# For the seconds that a fault adds: longer than the requests of a round wait for an answer.
-TIMEOUT_SECONDS = 5
-AN_AGE = float(TIMEOUT_SECONDS + 1)
+AN_AGE = TIMEOUT_SECONDS + 1.0
 HTTP_DATE = "date"
 """A Throttle with this says a date, which is known only when the round is played."""
 

@@ -14,9 +14,9 @@ from random import Random
 from sandbox import stage
 from sandbox.chaos import checks, refusals
 from sandbox.chaos.disturber import Disturber
-from sandbox.chaos.elsewhere import Elsewhere
-from sandbox.chaos.menu import HTTP_DATE, TIMEOUT_SECONDS, Scripted
+from sandbox.chaos.menu import HTTP_DATE, Scripted
 from sandbox.chaos.plan import Plan, Proof
+from sandbox.chaos.servers import Servers
 from sandbox.chaos.world import World
 from sandbox.local_airflow import LocalAirflow
 from sandbox.supervising import Supervisor
@@ -92,18 +92,15 @@ def make_state(plan: Plan) -> TableauState:
     return state
 
 
-def play_round(airflow: LocalAirflow, tableau: TableauServer, elsewhere: Elsewhere, plan: Plan) -> Round:
+def play_round(servers: Servers, plan: Plan) -> Round:
     """Play a round."""
     done = Round(plan)
-    state = tableau.state = make_state(plan)
-    tableau.requests.clear()
-    connection = stage.tableau_connection(tableau.port, state.site)
-    extra = {"site": state.site.content_url, "auth": "pat", "timeout": TIMEOUT_SECONDS}
-    airflow.api.put_connection(stage.TABLEAU_CONN_ID, connection | {"extra": extra})
+    airflow, tableau, elsewhere = servers.airflow, servers.tableau, servers.elsewhere
+    state = make_state(plan)
+    servers.serve(state)
     refused = refusals.choose(plan, state)
     world = World(tableau, spared=frozenset({refused.content_id} if refused else set()))
     done.scripted = _script(tableau, plan, refusals.faults(plan, elsewhere.url), refused)
-    elsewhere.requests.clear()
 
     disturber = Disturber(airflow, tableau, world, plan.events)
     run_id = f"{state.site.content_url}-1"

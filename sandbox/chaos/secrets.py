@@ -10,6 +10,8 @@ from sandbox.tableau import TableauServer, TableauState
 from sandbox.tableau.inventory_credentials import password_of
 from sandbox.tableau.state import APP_SECRET_VALUE, TABLEAU_PAT_SECRET
 
+FOUND = "A SECRET CAN BE READ:"
+
 
 def secrets_of(state: TableauState) -> dict[str, str]:
     """The secrets of sign-ins and credentials, by name."""
@@ -54,7 +56,7 @@ class Secrets:
         began = time.time()
         scanner = Scanner(self._named)
         if not new:
-            return [str(each) for each in scanner.folder(home)]
+            return [f"{FOUND} {each}" for each in scanner.folder(home)]
         found = scanner.folder(home, since=self._looked, without=frozenset({"airflow.db", "airflow.db-wal"}))
         self._looked = began
-        return [str(each) for each in found]
+        return [f"{FOUND} {each}" for each in found]

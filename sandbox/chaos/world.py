@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from random import Random
 
 from sandbox.chaos.plan import Event
-from sandbox.tableau import Content, TableauServer, snowflake_connection
+from sandbox.snowflake import SnowflakeState
+from sandbox.snowflake.believable import NEXT_TOKEN_NAME
+from sandbox.tableau import Content, ContentType, TableauServer, snowflake_connection
 from sandbox.verdict import take_snapshot
 
 # An item that was changed so shortly after it was updated can't be told from one that was not: an update changes the
@@ -27,6 +30,8 @@ class World:
         # Also of those that are not there any more.
         self.credential_of = {target.connection_id: target.credential for target in self.site.expected_targets()}
         self.content_of = {connection.id: content.id for content, connection in self.site.connections()}
+        # Only an item with one connection shows by its data that this one connects.
+        self._with_data = {c.connections[0].id for c in self.site.contents if _shows_its_data(c)}
         self.removed: set[str] = set()  # LUIDs of items
         self.replaced: set[str] = set()  # LUIDs of connections that publishing again took away
         self.published: set[str] = set()  # and of those that came during the run
@@ -49,6 +54,25 @@ class World:
         }
         with self.state.lock:
             return doings[event](random)
+
+    def has_data(self, connection_id: str) -> bool:
+        """Whether Tableau can be asked for data with what this connection embeds."""
+        return connection_id in self._with_data
+
+    def was_tried_in_snowflake(self, name: str, before: datetime) -> bool:
+        """Whether somebody signed in with the new token of a credential, from Airflow."""
+        credential, snowflake = self.site.credentials[name], self.state.snowflake
+        if not isinstance(snowflake, SnowflakeState):
+            return False
+        logins = snowflake.accounts[credential.account].logins
+        mine = [each for each in logins if (each.user_name or "").casefold() == credential.login.casefold()]
+        return any(
+            each.is_success
+            and each.token_name == NEXT_TOKEN_NAME
+            and each.client == "airflow"
+            and each.event_timestamp < before
+            for each in mine
+        )
 
     def _remove(self, random: Random) -> str | None:
         content = self._any(random, lambda each: bool(_credentials_of(each)))
@@ -133,12 +157,18 @@ class World:
         for connection in content.connections:
             self.before[connection.id] = snapshot[connection.id]
             self.content_of[connection.id] = content.id
+            if _shows_its_data(content):
+                self._with_data.add(connection.id)
             if connection.target_of:
                 self.credential_of[connection.id] = connection.target_of
 
     def _note_change(self, content: Content) -> None:
         content.updated_at = self.state.clock.now()
         self.changed.add(content.id)
+
+
+def _shows_its_data(content: Content) -> bool:
+    return len(content.connections) == 1 and content.content_type in {ContentType.DATASOURCE, ContentType.WORKBOOK}
 
 
 def _credentials_of(content: Content) -> set[str]:
