@@ -60,7 +60,8 @@ def embed_and_read_back(
     accepted = False
     try:
         answer = site.embed(target.content, target.connection, username, secret)
-        accepted, tried = True, replace(tried, touched=True)
+        # Not when it was read back: what is published meanwhile must show as changed since.
+        accepted, tried, saved_at = True, replace(tried, touched=True), site.clock().isoformat()
         if read_back.is_needed(target, username, answer):
             _read_back(site, target, username)
             read_back.agreed(target)
@@ -75,7 +76,7 @@ def embed_and_read_back(
     except TableauUnwell as error:
         # Without an answer, nobody knows whether it was done.
         return replace(tried, outcome=Outcome.FAILED, reason=str(error), retriable=True, touched=True)
-    return replace(tried, saved_at=site.clock().isoformat())
+    return replace(tried, saved_at=saved_at)
 
 
 def _read_back(site: Writable, target: ConnectionRecord, username: str) -> None:

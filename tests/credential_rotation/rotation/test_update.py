@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
 import pytest
 
 from credential_rotation.rotation.one_connection import Orders, next_step
@@ -24,6 +27,8 @@ from sandbox.tableau import (
     UpdateAnswer,
     snowflake_connection,
 )
+from sandbox.tableau.answers import Answer
+from sandbox.tableau.faults import Exchange
 from tests.credential_rotation.rotation.on_the_sandbox import (
     ACCEPTED_WITHOUT_EFFECT,
     CREDENTIAL,
@@ -32,6 +37,23 @@ from tests.credential_rotation.rotation.on_the_sandbox import (
     find_targets,
 )
 from tests.dags.small_tableau import DeletedJustBefore
+
+
+@dataclass(frozen=True)
+class PublishedAgainJustBefore(Fault):
+    """An author publishes the item, a minute after the request before, and Tableau takes a minute more to answer."""
+
+    word = "published"
+    site: Site | None = None
+    content: SandboxContent | None = None
+
+    def play(self, exchange: Exchange) -> Answer:
+        assert self.site is not None
+        assert self.content is not None
+        self.site.clock.advance(minutes=1)
+        self.site.republish(self.content, "old-secret")
+        self.site.clock.advance(minutes=1)
+        return exchange.answer()
 
 
 @pytest.fixture
@@ -121,6 +143,14 @@ class TestOne:
     ) -> None:
         server.faults.script("query_connections", DeletedJustBefore(site, orders))
         assert update(tableau, target).outcome is Outcome.GONE
+
+    def test_what_is_published_again_before_it_is_read_back_counts_as_changed_since(
+        self, tableau: TableauSite, target: ConnectionRecord, server: TableauServer, site: Site, orders: SandboxContent
+    ) -> None:
+        server.faults.script("query_connections", PublishedAgainJustBefore(site, orders))
+        after = update(tableau, target)
+        assert after.outcome is Outcome.UPDATED
+        assert orders.updated_at - datetime.fromisoformat(str(after.saved_at)) >= timedelta(seconds=59)
 
     def test_an_item_published_again_with_new_luids_fails_for_good_and_points_to_the_next_run(
         self, tableau: TableauSite, target: ConnectionRecord, orders: SandboxContent
