@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import secrets
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import requests
-from cryptography.fernet import Fernet
 
 from sandbox import stage
 from sandbox.airflow_api import Progress
 from sandbox.leaks import ArgumentWatch, Scanner
 from sandbox.tableau import Site, build_site
 from sandbox.verdict import compare_with_report, judge, take_snapshot
-from tests.cluster import compose
+from tests.cluster import rotations
 
 if TYPE_CHECKING:  # needs what requirements-cluster.lock installs, which the other tests do without
     from tests.cluster.topology import Cluster
@@ -27,9 +22,6 @@ pytestmark = pytest.mark.cluster
 
 RUN_ID = "cluster"
 QUEUED_SECONDS = 45
-NAMES = ("AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__API__SECRET_KEY", "POSTGRES_PASSWORD", "AIRFLOW_ADMIN_PASSWORD")
-# What Compose, a shell or a URL would take for something else, if one of them got to see it.
-ODD = "$HOME '\"%40@/:"
 
 
 @dataclass(frozen=True)
@@ -43,9 +35,7 @@ class Rotation:
 
 @pytest.fixture(scope="module")
 def variables() -> dict[str, str]:
-    """What a person has in .env."""
-    made = {name: f"{ODD}{secrets.token_urlsafe(24)}" for name in NAMES}
-    return made | {"AIRFLOW__CORE__FERNET_KEY": Fernet.generate_key().decode()} | stage.ENVIRONMENT
+    return rotations.make_variables()
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +46,7 @@ def site() -> Site:
 
 @pytest.fixture(scope="module")
 def scanner(variables: dict[str, str], site: Site) -> Scanner:
-    named = {name: variables[name] for name in (*NAMES, "AIRFLOW__CORE__FERNET_KEY")}
+    named = {name: variables[name] for name in (*rotations.SECRETS, "AIRFLOW__CORE__FERNET_KEY")}
     named["Tableau PAT"] = stage.TABLEAU_PAT_SECRET
     for credential in site.credentials.values():
         named |= {f"old {credential.name}": credential.secret, f"new {credential.name}": credential.new_secret}
@@ -73,43 +63,25 @@ def argument_watch(scanner: Scanner) -> Iterator[ArgumentWatch]:
 def cluster(
     variables: dict[str, str], argument_watch: ArgumentWatch, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Cluster]:
-    from tests.cluster import backing, topology  # noqa: PLC0415 - see above
-
-    services = compose.services(variables, profiles=("sandbox",))
     home = tmp_path_factory.mktemp("cluster") / "airflow"
-    with (
-        backing.fresh_database(variables["POSTGRES_PASSWORD"]) as database,
-        backing.empty_redis_db() as redis_db,
-        topology.Cluster(services, home, database, redis_db) as started,
-    ):
+    with rotations.started_cluster(variables, home) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def rotation(cluster: Cluster, site: Site) -> Rotation:
     api = cluster.api
-    for conn_id, fields in stage.airflow_connections(cluster.sandbox_port, site).items():
-        api.put_connection(conn_id, fields)
-    _wait_for_dag(cluster)
+    rotations.prepare(cluster, site)
     before = take_snapshot(site)
     queue_refreshes(cluster, site)
-    api.unpause(stage.DAG_ID)
     # A handful of mapped tasks shows all there is to see here; one for each connection would take minutes.
     api.trigger(stage.DAG_ID, stage.conf(site.credentials.values(), connections_per_task=10), RUN_ID)
     end = api.wait_for_run(stage.DAG_ID, RUN_ID, timeout=180)
-    report = json.loads((cluster.home / "reports" / stage.DAG_ID / RUN_ID / "report.json").read_text())
-    look_at_the_sandbox(cluster, site)
+    report = rotations.read_report(cluster, RUN_ID)
+    rotations.look_at_the_sandbox(cluster, site)
     problems = [*judge(before, site, site.credentials).differences]
     problems += compare_with_report(site, site.credentials, report)
     return Rotation(end, report, problems)
-
-
-def _wait_for_dag(cluster: Cluster) -> None:
-    deadline = time.monotonic() + 60
-    while not cluster.api.knows_dag(stage.DAG_ID):
-        assert not cluster.api.import_errors()
-        assert time.monotonic() < deadline, cluster.log("airflow-dag-processor")[-2000:]
-        time.sleep(0.5)
 
 
 def queue_refreshes(cluster: Cluster, site: Site) -> None:
@@ -117,21 +89,7 @@ def queue_refreshes(cluster: Cluster, site: Site) -> None:
     for content_id in {target.content_id for target in site.expected_targets()}:
         if site.content(content_id).has_extracts:
             queued = {"content_id": content_id, "queue": "pending", "queue_seconds": QUEUED_SECONDS}
-            answer = requests.post(f"http://127.0.0.1:{cluster.sandbox_port}/_sandbox/jobs", json=queued, timeout=30)
-            assert answer.ok, answer.text
-
-
-def look_at_the_sandbox(cluster: Cluster, site: Site) -> None:
-    """Bring our copy of the site to what the sandbox service holds by now."""
-    state = requests.get(f"http://127.0.0.1:{cluster.sandbox_port}/_sandbox/state", timeout=30).json()
-    held = {each["id"]: each for content in state["sites"][0]["contents"] for each in content["connections"]}
-    copies = {connection.id: connection for _, connection in site.connections()}
-    assert held.keys() == copies.keys()
-    for connection_id, copy in copies.items():
-        now = held[connection_id]
-        for name in ("server_address", "server_port", "username", "password", "embedded", "disturbed"):
-            setattr(copy, name, now[name])
-        copy.writes[:] = [{}] * now["writes"]
+            rotations.tell_sandbox(cluster, "jobs", queued)
 
 
 def test_the_run_is_green_and_tableau_holds_what_it_should(rotation: Rotation) -> None:
@@ -141,14 +99,16 @@ def test_the_run_is_green_and_tableau_holds_what_it_should(rotation: Rotation) -
 
 
 def test_each_task_ran_in_the_celery_worker(rotation: Rotation, cluster: Cluster) -> None:
+    (worker,) = cluster.workers
     rows = cluster.database.rows(
-        "SELECT task_id, external_executor_id FROM task_instance"
+        "SELECT task_id, external_executor_id, hostname FROM task_instance"
         " WHERE run_id = %s AND state = 'success' AND start_date IS NOT NULL AND pid IS NOT NULL",
         RUN_ID,
     )
-    log = cluster.log("airflow-worker")
-    assert {task_id for task_id, _ in rows} >= {"discover", "filter_connections", "validate_one", "update_connections"}
-    assert [task_id for task_id, celery_id in rows if f"[{celery_id}] Executing workload in Celery" not in log] == []
+    log = cluster.log(worker)
+    assert {task_id for task_id, *_ in rows} >= {"discover", "filter_connections", "validate_one", "update_connections"}
+    assert [task_id for task_id, celery_id, _ in rows if f"[{celery_id}] Executing workload in Celery" not in log] == []
+    assert {hostname for *_, hostname in rows} == {worker}
 
 
 def test_a_queued_refresh_is_waited_for_without_a_worker(rotation: Rotation, cluster: Cluster) -> None:
@@ -160,9 +120,7 @@ def test_a_queued_refresh_is_waited_for_without_a_worker(rotation: Rotation, clu
     assert len(rows) == 3
     assert {try_number for _, try_number, _ in rows} == {1}
     assert {row["proof"] for row in rotation.report["connections"] if row["canary"]} == {"refresh_job"}
-    asked = requests.get(
-        f"http://127.0.0.1:{cluster.sandbox_port}/_sandbox/requests", params={"operation": "refresh"}, timeout=30
-    ).json()
+    asked = rotations.ask_sandbox(cluster, "requests", operation="refresh")
     assert [entry["code"] for entry in asked["requests"]] == ["409093"] * 3  # waited for, not submitted beside it
 
 
