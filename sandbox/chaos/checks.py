@@ -8,17 +8,17 @@ from datetime import timedelta
 from typing import Any
 
 from sandbox.chaos.world import World
-from sandbox.tableau import Connection, TableauState, Throttle
+from sandbox.tableau import Connection, Silence, TableauState, Throttle
 from sandbox.tableau.fault_scripts import Consumed
 from sandbox.tableau.request_log import LoggedRequest
 from sandbox.telling import untrue
 from sandbox.verdict import judge, judge_others
 
 Report = Mapping[str, Any]
+IN_FLIGHT = 16  # the default of CREDENTIAL_ROTATION_REQUESTS_IN_FLIGHT
 WELL = frozenset({"updated", "unchanged"})
 # The requests that make Tableau connect with what is embedded.
 PROOFS = frozenset({"get_job", "query_datasource", "view_data"})
-_TOUCHED = frozenset({"updated", "failed", "rolled_back", "gone"})
 
 
 # -- the first run -----------------------------------------------------------------------------------------------------
@@ -34,7 +34,7 @@ def look_at_first_run(world: World, state: str, report: Report | None, may_be_re
         return [*wrong, "the first run is green, but without a report"] if state == "success" else wrong
     if report["state"] != state:
         wrong.append(f"the first run is {state}, its report says {report['state']}")
-    wrong += list(_twice_told(report))
+    wrong += [*_twice_told(report), *_miscounted(report)]
     wrong += [text for row in report["connections"] for text in _wrong_in_row(world, row)]
     if report["connections"]:
         wrong += list(_not_told(world, report))
@@ -60,6 +60,15 @@ def _third_states(world: World) -> Iterator[str]:
 def _twice_told(report: Report) -> Iterator[str]:
     times = Counter(row["connection_id"] for row in report["connections"] if row["connection_id"])
     yield from (f"the report tells of {key} {number} times" for key, number in times.items() if number > 1)
+
+
+def _miscounted(report: Report) -> Iterator[str]:
+    """Where the summary and the rows of a report disagree."""
+    rows = Counter(row["outcome"] for row in report["connections"])
+    for outcome, number in report["summary"].items():
+        counted = sum(number.values()) if outcome == "excluded" else number
+        if outcome not in {"content", "connections", "targets"} and counted != rows[outcome]:
+            yield f"the first report counts {counted} {outcome}, its rows are {rows[outcome]}"
 
 
 def _wrong_in_row(world: World, row: Mapping[str, Any]) -> Iterator[str]:
@@ -257,3 +266,10 @@ def look_at_waits(log: Sequence[LoggedRequest], consumed: Sequence[Consumed]) ->
                 f"{entry.operation} came back {again.time - entry.time} after it was told to wait {seconds:.0f} s"
             )
     return wrong
+
+
+def look_at_load(most_in_flight: int, consumed: Sequence[Consumed]) -> list[str]:
+    """Whether there were more requests at a time than there may be."""
+    # Who has stopped waiting for an answer may send another request, while the Tableau is still silent.
+    most = IN_FLIGHT + sum(isinstance(each.fault, Silence) for each in consumed)
+    return [f"{most_in_flight} requests at a time"] if most_in_flight > most else []

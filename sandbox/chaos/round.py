@@ -44,7 +44,8 @@ class Round:
     seconds: list[float] = field(default_factory=list)
     tries_again: int = 0
     told_first: Counter[str] = field(default_factory=Counter)
-    left: int = 0  # connections of which the second run wrote to
+    writes: Counter[int] = field(default_factory=Counter)  # how many targets were written to so often
+    left: int = 0  # connections that the second run wrote to
     targets: int = 0
     wrong: list[str] = field(default_factory=list)
     reason: str = ""  # of a red first run
@@ -63,6 +64,7 @@ class Round:
             *([f"red because {self.reason}"] if self.reason else []),
             f"first report: {', '.join(f'{n} {word}' for word, n in self.told_first.most_common()) or 'none'}",
             f"tasks tried again: {self.tries_again}",
+            f"targets x writes: {' + '.join(f'{n} x {times}' for times, n in sorted(self.writes.items()))}",
             f"left to the second run: {self.left} of {self.targets}",
             *self.started_again,
             "; ".join(self.wrong[:SHOWN]) or "nothing lost",
@@ -114,6 +116,7 @@ def play_round(servers: Servers, plan: Plan) -> Round:
     done.wrong += checks.look_at_order(world, log)
     if not done.killed and not done.components_killed:  # who was killed remembers no wait
         done.wrong += checks.look_at_waits(log, consumed)
+        done.wrong += checks.look_at_load(tableau.requests.most_in_flight, consumed)
     if plan.refusal:
         done.wrong += refusals.look(world, plan.refusal, refused, report, consumed)
 
@@ -123,7 +126,9 @@ def play_round(servers: Servers, plan: Plan) -> Round:
     run_id = f"{state.site.content_url}-2"
     _run(airflow, tableau, run_id, done, None)
     written = {key for key, times in writes_of(state.site).items() if times > before[key]}
-    done.left, done.targets = len(written), len(state.site.expected_targets())
+    targets = state.site.expected_targets()
+    done.left, done.targets = len(written), len(targets)
+    done.writes = Counter(writes_of(state.site)[target.connection_id] for target in targets)
     done.wrong += checks.look_at_second_run(world, done.states[1], _read(airflow, run_id), left, written)
     done.wrong += checks.look_at_order(world, tableau.requests.all())
     done.wrong += [f"a request came to another origin: {each.partition(' ')[0]}" for each in elsewhere.requests]

@@ -20,7 +20,7 @@ from sandbox.chaos.round import Filler, in_order, make_state
 from sandbox.chaos.secrets import Secrets
 from sandbox.chaos.world import World
 from sandbox.snowflake.believable import KeyPair, make_key_pair, snowflake_behind
-from sandbox.tableau import HtmlPage, Redirect, ServerError, TableauServer, Throttle
+from sandbox.tableau import HtmlPage, Redirect, ServerError, Silence, TableauServer, Throttle
 from sandbox.tableau.connections import Connection
 from sandbox.tableau.fault_scripts import Consumed
 from sandbox.tableau.faults import LANGUAGE
@@ -115,7 +115,7 @@ class Played:
         self.ask("query_datasource", content_id=self.world.content_of[connection.id])
 
     def tell(self) -> None:
-        self.report = {"state": "success", "problems": [], "connections": []}
+        self.report = {"state": "success", "problems": [], "connections": [], "summary": {}}
         for content, connection in self.world.site.connections():
             outcome = "updated" if connection.target_of else "excluded"
             told = {"connection_id": connection.id, "content_id": content.id, "content_name": content.name}
@@ -219,6 +219,22 @@ def test_exactly_one_outcome_for_each(played: Played) -> None:
     assert played.wrong() == [f"the report tells of {rows[0]['connection_id']} 2 times"]
     missing = rows.pop(1)["connection_id"]
     assert any("does not tell of" in text and missing in text for text in played.wrong())
+
+
+def test_a_summary_that_counts_otherwise_is_seen(played: Played) -> None:
+    rows = played.report["connections"]
+    updated = len(played.targets())
+    played.report["summary"] = {"targets": 1, "updated": updated, "excluded": {"oauth": len(rows) - updated}}
+    assert played.wrong() == []
+    played.report["summary"]["updated"] = updated - 1
+    assert played.wrong() == [f"the first report counts {updated - 1} updated, its rows are {updated}"]
+
+
+def test_more_requests_at_a_time_than_there_may_be_are_seen() -> None:
+    silence = Consumed("update_connection", Silence(), {})
+    assert checks.look_at_load(16, []) == []
+    assert checks.look_at_load(17, []) == ["17 requests at a time"]
+    assert checks.look_at_load(17, [silence]) == []
 
 
 def test_a_report_names_nothing_that_never_was(played: Played) -> None:
@@ -348,7 +364,7 @@ def test_what_people_do_is_known_and_no_fault_of_a_run(world: World) -> None:
     assert world.do(Event.PUBLISH, Random(1)) == "Brand new 1"
     assert len(world.removed) == 3
     assert {connection.id for _, connection in world.site.connections()} <= set(world.before)
-    report = {"state": "failed", "problems": ["Nothing was written."], "connections": []}
+    report = {"state": "failed", "problems": ["Nothing was written."], "connections": [], "summary": {}}
     assert checks.look_at_first_run(world, "failed", report, ["a kill"]) == []
     assert len(checks.look_at_first_run(world, "success", report | {"state": "success"}, [])) > 10
 
