@@ -66,10 +66,18 @@ class Disturber:
             self._airflow.kill_component(name)
             self.components_killed.append(name)
             return str(planned.moment)
+        if planned.event is Event.OUTAGE:
+            return self._outage(random.uniform(0.5, 4.0))
         return self._world.do(planned.event, random)
 
+    def _outage(self, seconds: float) -> str:
+        self._tableau.stop()
+        time.sleep(seconds)
+        self._tableau.start()
+        return f"{seconds:.1f} s"
+
     def _kill(self, planned: Planned, random: Random) -> str | None:
-        tasks = self.killer.running()
+        tasks = [each for each in self.killer.running() if planned.task_id in {None, each.task_id}]
         victims = tasks if planned.everyone or not tasks else [random.choice(tasks)]
         hit = [each.name for each in victims if self.killer.kill(each, planned.way)]
         return f"{planned.way} of {', '.join(hit)}" if hit else None

@@ -22,6 +22,7 @@ class Event(StrEnum):
     API_SERVER = "api-server killed"
     SESSIONS_END = "all sessions ended"
     CLOCK = "clock past the idle life of sessions"
+    OUTAGE = "Tableau away"
     REMOVE = "content deleted"
     RENAME = "content renamed"
     REPUBLISH = "content published again"
@@ -63,6 +64,7 @@ class Planned:
 
     :param way: of a kill
     :param everyone: of a kill: every task that runs then, or one of them
+    :param task_id: of a kill: the task, for whose turn it waits; None: any
     """
 
     event: Event
@@ -70,6 +72,7 @@ class Planned:
     seed: int
     way: Way = Way.TASK
     everyone: bool = False
+    task_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,14 +94,15 @@ class Plan:
     @property
     def may_be_red(self) -> list[str]:
         """Why the first run may be red; empty when it must be green."""
-        red = {Event.KILL, Event.SCHEDULER, Event.API_SERVER, Event.REPUBLISH_NEW_IDS}
-        return [str(each.event) for each in self.events if each.event in red]
+        return [str(each.event) for each in self.events if each.event in _MAY_MAKE_RED]
 
 
-# Half of the events are about content, a third about processes: as often as they are seen to matter.
+_MAY_MAKE_RED = frozenset({Event.KILL, Event.SCHEDULER, Event.API_SERVER, Event.REPUBLISH_NEW_IDS})
 _KILLS = (Event.KILL, Event.KILL, Event.KILL, Event.SCHEDULER, Event.API_SERVER)
 _CONTENT = (Event.REMOVE, Event.RENAME, Event.REPUBLISH, Event.REPUBLISH_NEW_IDS, Event.PUBLISH)
-_SESSIONS = (Event.SESSIONS_END, Event.CLOCK)
+_TABLEAU = (Event.SESSIONS_END, Event.CLOCK, Event.OUTAGE)
+# Half of all kills wait for one of these; each of them comes only once in a run, or a few times.
+_TASKS = ("discover", "filter_connections", "validate_one", "plan_updates", "report", "sign_out")
 _REFUSAL_EVERY = 6
 
 
@@ -106,25 +110,24 @@ def draw_plans(rounds: int, seed: int) -> list[Plan]:
     """The plans of all rounds: every kind of fault and event before any comes again."""
     random = Random(f"chaos {seed}")
     menu = Menu(random)
-    kills, content, sessions = (_deck(random, each) for each in (_KILLS, _CONTENT, _SESSIONS))
+    kills, content, unwell = (_deck(random, each) for each in (_KILLS, _CONTENT, _TABLEAU))
+    tasks = _deck(random, _TASKS)
     refusals, proofs = _deck(random, tuple(Refusal)), _deck(random, tuple(Proof))
     plans = []
     for number in range(1, rounds + 1):
         refusal = next(refusals) if number % _REFUSAL_EVERY == 0 else None
         events = [next(content) for _ in range(random.randint(1, 3))]
-        if random.random() < 0.6:
-            events.append(next(sessions))
-        # A kill would blur what a red run is red for.
-        if refusal is None and random.random() < 0.75:
-            events.append(next(kills))
-        if refusal is not None:
-            events = [each for each in events if each is not Event.REPUBLISH_NEW_IDS]
+        events += [next(unwell) for _ in range(random.randint(0, 2))]
+        if refusal is None:
+            events += [next(kills) for _ in range(random.choices((0, 1, 2), (20, 50, 30))[0])]
+        else:  # these would blur what the run is red for
+            events = [each for each in events if each not in _MAY_MAKE_RED]
         plans.append(
             Plan(
                 number,
                 seed=random.randrange(10**6),
                 faults=menu.draw(random.randint(5, 12)),
-                events=tuple(_planned(each, random) for each in events),
+                events=tuple(_planned(each, random, tasks) for each in events),
                 proof=next(proofs),
                 refusal=refusal,
                 per_task=random.choice((None, None, 2, 4)),
@@ -138,13 +141,15 @@ def _deck(random: Random, cards: tuple[_Card, ...]) -> Iterator[_Card]:
         yield from random.sample(cards, len(cards))
 
 
-def _planned(event: Event, random: Random) -> Planned:
+def _planned(event: Event, random: Random, tasks: Iterator[str]) -> Planned:
+    task_id = next(tasks) if event is Event.KILL and random.random() < 0.5 else None
     return Planned(
         event,
-        _moment(event, random),
+        Moment("server_info", 0, 0.0) if task_id else _moment(event, random),
         seed=random.randrange(10**6),
         way=random.choices(list(Way), (50, 30, 20))[0],
         everyone=random.random() < 0.5,
+        task_id=task_id,
     )
 
 

@@ -22,6 +22,7 @@ def plan() -> Plan:
     events = (
         Planned(Event.RENAME, Moment("query_connections", 5, 0.0), seed=1),
         Planned(Event.SESSIONS_END, Moment("query_connections", 15, 0.1), seed=2),
+        Planned(Event.OUTAGE, Moment("query_connections", 20, 0.1), seed=7),
         Planned(Event.REMOVE, Moment("query_connections", 25, 0.1), seed=3),
         Planned(Event.REPUBLISH_NEW_IDS, Moment("update_connection", 5, 0.1), seed=4),
         Planned(Event.KILL, Moment("update_connection", 6, 0.1), seed=5, way=Way.BOTH, everyone=True),
