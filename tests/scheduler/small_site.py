@@ -96,15 +96,5 @@ def secrets(state: TableauState) -> dict[str, str]:
     return named
 
 
-def session_tokens(tableau: TableauServer) -> dict[str, str]:
-    """Every session token that a request has carried, whole and in its parts."""
-    named = {}
-    for number, token in enumerate(sorted({entry.session for entry in tableau.requests if entry.session}), start=1):
-        named[f"session {number}"] = token
-        parts = token.split("|")[:2]  # the third is the id of the site
-        named |= {f"session {number}, part {index}": part for index, part in enumerate(parts, start=1)}
-    return named
-
-
 def _target(credential: SandboxCredential) -> Connection:
     return snowflake_connection(credential.login, credential.secret, target_of=credential.name)

@@ -10,7 +10,7 @@ import pytest
 from sandbox.chaos.menu import Menu
 from sandbox.chaos.plan import Event, Moment, Plan, Planned
 from sandbox.chaos.round import play_round
-from sandbox.chaos.secrets import Secrets
+from sandbox.chaos.secrets import Secrets, session_tokens
 from sandbox.chaos.servers import started
 from sandbox.killing import Way
 
@@ -36,9 +36,11 @@ def test_nothing_is_lost_when_everything_goes_wrong_at_once(tmp_path: Path, plan
         done = play_round(servers, plan)
         secrets = Secrets()
         secrets.learn(servers.tableau)
+        sessions = session_tokens(servers.tableau)
     assert done.wrong == []
     assert done.missed == []
     assert done.killed
     assert done.consumed.total() >= 3
     assert done.states[1] == "success"
+    assert len(sessions) >= 6  # of two sessions at least, each whole and in its two parts
     assert secrets.look(tmp_path) == []

@@ -12,6 +12,7 @@ import pytest
 
 from sandbox import stage
 from sandbox.airflow_api import Progress
+from sandbox.chaos.secrets import session_tokens
 from sandbox.leaks import ArgumentWatch, Scanner
 from sandbox.local_airflow import LocalAirflow
 from sandbox.tableau import TableauCode, TableauServer
@@ -198,7 +199,7 @@ def test_no_secret_can_be_read_anywhere(
     tableau: TableauServer,
     argument_watch: ArgumentWatch,
 ) -> None:
-    sessions = small_site.session_tokens(tableau)
+    sessions = session_tokens(tableau)
     assert sessions, "no request carried a session token, so a leak of one could not be seen"
     scanner = Scanner(small_site.secrets(tableau.state) | sessions)
     assert scanner.folder(airflow.home) == []
