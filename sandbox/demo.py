@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +17,7 @@ from rich.console import Console
 from sandbox import stage
 from sandbox.airflow_api import AirflowError, Progress
 from sandbox.follow import Follow
+from sandbox.guarded import guarded
 from sandbox.local_airflow import REPOSITORY, LocalAirflow, free_port
 from sandbox.snowflake import SnowflakeServer, make_key_pair, snowflake_behind
 from sandbox.summary import print_report, print_verdict
@@ -48,7 +47,7 @@ def main_demo(argv: Sequence[str] | None = None) -> int:
         "demo", "Renew tokens that expire in three days and rotate them in Tableau, on a real local Airflow."
     )
     options = parser.parse_args(argv)
-    return _guarded(options, _demo, when_interrupted=130)
+    return guarded(lambda console: _demo(options, console))
 
 
 def main_ui(argv: Sequence[str] | None = None) -> int:
@@ -56,7 +55,7 @@ def main_ui(argv: Sequence[str] | None = None) -> int:
     parser = _parser("ui", "Leave the local Airflow and the sandbox Tableau up, to try things by hand.")
     parser.add_argument("--run", action="store_true", help="rotate everything once first, as the demo does")
     options = parser.parse_args(argv)
-    return _guarded(options, _ui, when_interrupted=0)  # Ctrl-C is how it ends
+    return guarded(lambda console: _ui(options, console), when_interrupted=0)  # Ctrl-C is how it ends
 
 
 def _demo(options: argparse.Namespace, console: Console) -> int:
@@ -228,20 +227,3 @@ def _parser(command: str, description: str) -> argparse.ArgumentParser:
         help="let Tableau be throttled and unwell a few times, so that retries can be seen",
     )
     return parser
-
-
-def _guarded(
-    options: argparse.Namespace, play: Callable[[argparse.Namespace, Console], int], *, when_interrupted: int
-) -> int:
-    console = Console(highlight=False)
-    # As Ctrl-C does: every `with` on the way out ends what it started.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        return play(options, console)
-    except AirflowError as error:
-        console.print(f"[red]{type(error).__name__}[/]:", end=" ")
-        console.print(str(error), markup=False, soft_wrap=True)
-        return 1
-    except KeyboardInterrupt:
-        console.print("\nStopped.")
-        return when_interrupted

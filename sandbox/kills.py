@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -20,8 +18,8 @@ from pathlib import Path
 from random import Random
 
 from sandbox import stage
-from sandbox.airflow_api import AirflowError
 from sandbox.demo import read_report
+from sandbox.guarded import guarded
 from sandbox.killing import Killer, RunningTask, Way
 from sandbox.local_airflow import REPOSITORY, LocalAirflow
 from sandbox.supervising import ENVIRONMENT, Supervisor
@@ -99,15 +97,7 @@ class Round:
 def main(argv: Sequence[str] | None = None) -> int:
     """Play all rounds; 0 only when each kill hit something and nothing was lost."""
     options = _parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: every `with` ends what it started
-    try:
-        return _play(options)
-    except AirflowError as error:
-        print(f"{type(error).__name__}: {error}")
-        return 1
-    except KeyboardInterrupt:
-        print("\nStopped.")
-        return 130
+    return guarded(lambda _: _play(options))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from sandbox.airflow_api import AirflowError
 from sandbox.chaos.plan import draw_plans
 from sandbox.chaos.round import Round, play_round
 from sandbox.chaos.secrets import Secrets
 from sandbox.chaos.servers import started
+from sandbox.guarded import guarded
 from sandbox.local_airflow import REPOSITORY
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Play all rounds; 0 only when nothing was lost."""
     options = _parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: every `with` ends what it started
-    try:
-        return _play(options)
-    except AirflowError as error:
-        print(f"{type(error).__name__}: {error}")
-        return 1
-    except KeyboardInterrupt:
-        print("\nStopped.")
-        return 130
+    return guarded(lambda _: _play(options))
 
 
 def _parser() -> argparse.ArgumentParser:

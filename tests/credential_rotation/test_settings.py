@@ -72,6 +72,7 @@ def test_between_commas_only_there_are_the_names_by_default() -> None:
         "REPORTS",
         "SNOWFLAKE_CHECK",
         "PROOF_MINUTES",
+        "FULL_SWEEP_EVERY",
         "RENEW_SCHEDULE",
         "TOKEN_STORE",
         "TABLEAU_CONN_IDS",
@@ -100,7 +101,7 @@ def test_a_plain_path_for_reports_becomes_a_url(monkeypatch: pytest.MonkeyPatch)
     assert Settings.from_environment({}).reports == "file:///home/ann/airflow/credential_rotation"
 
 
-@pytest.mark.parametrize("name", ["MAX_PARALLEL_TASKS", "REQUESTS_IN_FLIGHT"])
+@pytest.mark.parametrize("name", ["MAX_PARALLEL_TASKS", "REQUESTS_IN_FLIGHT", "FULL_SWEEP_EVERY"])
 @pytest.mark.parametrize("value", ["0", "-1", "eight", "1.5", "100000", "²"])
 def test_a_number_that_is_none_is_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(UnusableEnvironment, match=f"CREDENTIAL_ROTATION_{name} must be a number from 1 to"):

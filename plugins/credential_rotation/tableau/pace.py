@@ -29,8 +29,8 @@ _HURRY = 0.02  # a second squared
 class Pace:
     """Lets requests through one at a time, no closer together than is allowed.
 
-    Without a 429 only the quota counts. After one, what went through in the last second shows what Tableau allows: a
-    little less than that from then on, slowly more again, and quickly when that goes well for a while. Tasks in other
+    Without a 429 only the quota counts. After one, what went through lately shows what Tableau allows: about that
+    from then on, slowly more again, and quickly when that goes well for a while. Tasks in other
     processes that share the limit feel for their part of it in the same way.
 
     :param per_minute: the most requests in a minute, or None for no limit

@@ -528,3 +528,32 @@ def test_no_log_line_holds_a_secret_though_everybody_logs_at_debug(
     told = "\n".join(f"{record.getMessage()} {record.args} {record.exc_text}" for record in caplog.records)
     assert first not in told
     assert new not in told
+
+
+def test_no_log_line_of_what_is_forgotten_and_removed_holds_a_secret(
+    renewing: Renewing, caplog: pytest.LogCaptureFixture
+) -> None:
+    secrets: set[str] = set()
+
+    def note_secrets() -> None:
+        secrets.update(token.secret for token in service_of(renewing.state).tokens)
+
+    with caplog.at_level(logging.DEBUG):
+        with pytest.raises(Killed):
+            renewing.renew(steps=Steps(STEPS.index("before sign_in")))
+        note_secrets()
+        renewing.rotate_by_hand()
+        assert renewing.renew().is_renewed
+        note_secrets()
+        assert renewing.remove_rotated()
+        renewing.state.advance(days=25)
+        with pytest.raises(Killed):
+            renewing.renew(steps=Steps(STEPS.index("before sign_in") - 2))
+        note_secrets()
+        service_of(renewing.state).tokens.remove(renewing.in_force)
+        renewing.renew()
+    told = "\n".join(f"{record.getMessage()} {record.args} {record.exc_text}" for record in caplog.records)
+    for words in ("is not the one in force any more", "is removed", "is dead, and forgotten"):
+        assert words in told
+    assert len(secrets) == 5
+    assert not [secret for secret in secrets if secret in told]
