@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -79,62 +79,81 @@ def take_inventory(
     :param known: the connections of an item that need not be asked, as they were when it was; None where it is to be
     :raises TableauError: when a list can't be read whole, or Tableau is unwell: half an inventory would miss targets
     """
+    reader = _ItemReader(site, (ServerFault, RandomRefusal) if tolerate_broken_items else ())
+    with ThreadPoolExecutor(max_workers=max(1, in_flight), thread_name_prefix="inventory") as pool:
+        try:
+            contents, missing, refused = _read_lists(site, content_types, pool)
+            # Nobody's name is needed to ask for connections.
+            owners = pool.submit(_owner_names, contents, site, required=owners_must_have_names)
+            as_before = {each.id: Item(each, before) for each in contents if (before := known(each)) is not None}
+            if as_before:
+                log.info("%d of %d items are as they were when they were read last.", len(as_before), len(contents))
+            to_ask = [content for content in contents if content.id not in as_before]
+            asked = {item.content.id: item for item in _read_connections(reader, to_ask, pool, owners)}
+            names = owners.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    # In the order of the lists, so that an inventory of an unchanged site is the same each time.
+    items = [{**as_before, **asked}[content.id] for content in contents]
+    return Inventory(tuple(_with_owner_name(item, names) for item in items), missing, refused)
+
+
+def _read_lists(
+    site: Readable, content_types: Collection[ContentType], pool: Executor
+) -> tuple[list[Content], dict[ContentType, str], dict[ContentType, str]]:
+    """Every item, in the order of the types; which types are missing, and which refused."""
     missing: dict[ContentType, str] = {}
     refused: dict[ContentType, str] = {}
     contents: list[Content] = []
-    for content_type in content_types:
+    lists = {content_type: pool.submit(site.content, content_type) for content_type in content_types}
+    for content_type, being_read in lists.items():
         try:
-            found = site.content(content_type)
+            found = being_read.result()
         except NotOnThisSite as reason:
             missing[content_type] = str(reason)
             log.warning("No %ss: %s", content_type.words, reason)
-            continue
         except NotAllowed as error:
             if not ENDPOINTS[content_type].optional:
                 raise
             refused[content_type] = str(error)
             log.warning("No %ss are looked at: %s", content_type.words, error)
-            continue
-        log.info("Found %d %ss.", len(found), content_type.words)
-        contents += found
-    contents = _with_owner_names(contents, site, required=owners_must_have_names)
-    reader = _ItemReader(site, (ServerFault, RandomRefusal) if tolerate_broken_items else ())
-    as_before = {each.id: Item(each, before) for each in contents if (before := known(each)) is not None}
-    if as_before:
-        log.info("%d of %d items are as they were when they were read last.", len(as_before), len(contents))
-    to_ask = [content for content in contents if content.id not in as_before]
-    asked = {item.content.id: item for item in _read_connections(reader, to_ask, in_flight)}
-    # In the order of the lists, so that an inventory of an unchanged site is the same each time.
-    return Inventory(tuple({**as_before, **asked}[content.id] for content in contents), missing, refused)
+        else:
+            log.info("Found %d %ss.", len(found), content_type.words)
+            contents += found
+    return contents, missing, refused
 
 
-def _with_owner_names(contents: list[Content], site: Readable, *, required: bool) -> list[Content]:
+def _owner_names(contents: list[Content], site: Readable, *, required: bool) -> dict[str, str]:
+    """Names by LUID, where a list did not name an owner; none where the users can't be listed."""
     if all(content.owner or not content.owner_id for content in contents):
-        return contents
+        return {}
     try:
-        names = site.user_names()
+        return site.user_names()
     except (NotAllowed, NotFound, RequestRefused, BadAnswer) as error:
         if required:
             raise
         log.warning("Owners are shown by LUID, since the users of the site can't be listed: %s", error)
-        names = {}
-    return [
-        content if content.owner else replace(content, owner=names.get(content.owner_id, content.owner_id))
-        for content in contents
-    ]
+        return {}
 
 
-def _read_connections(reader: _ItemReader, contents: list[Content], in_flight: int) -> Iterable[Item]:
+def _with_owner_name(item: Item, names: dict[str, str]) -> Item:
+    content = item.content
+    if content.owner:
+        return item
+    return replace(item, content=replace(content, owner=names.get(content.owner_id, content.owner_id)))
+
+
+def _read_connections(
+    reader: _ItemReader, contents: list[Content], pool: Executor, owners: Future[dict[str, str]]
+) -> Iterable[Item]:
     progress = _Progress(len(contents))
-    with ThreadPoolExecutor(max_workers=max(1, in_flight), thread_name_prefix="inventory") as pool:
-        futures = [pool.submit(reader.read, content) for content in contents]
-        try:
-            for future in as_completed(futures):
-                future.result()
-                progress.one_more()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    futures = [pool.submit(reader.read, content) for content in contents]
+    for future in as_completed(futures):
+        if owners.done():
+            owners.result()  # raises at once what would be raised in the end
+        future.result()
+        progress.one_more()
     return [future.result() for future in futures]
 
 
