@@ -73,8 +73,8 @@ def write_plan(
             "content": plan.content,
             "notes": plan.notes,
             "problems": plan.problems,
-            "records": plan.records,
             "sites": plan.sites,
+            "records": plan.records,  # the last, so that the rest can be read without them
         },
     )
 
@@ -98,6 +98,12 @@ def find_plan(folder: RunFolder) -> Plan | None:
     records = tuple(each_made(ConnectionRecord.from_dict, values["records"]))
     notes, problems = tuple(values["notes"]), tuple(values["problems"])
     return Plan(values["plan_id"], values["content"], notes, problems, records, values["sites"])
+
+
+def find_sites(folder: RunFolder) -> tuple[str, dict[str, str]]:
+    """The id of the run's plan, and the keys of its sites; without the records, which may be many."""
+    head = folder.head(_PLAN, before="records")
+    return head.get("plan_id", ""), head.get("sites", {})
 
 
 def read_plan(folder: RunFolder) -> Plan:

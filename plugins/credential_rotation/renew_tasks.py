@@ -16,6 +16,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from credential_rotation.announcements import ROTATION, is_to_be_told, what_is_late
 from credential_rotation.fingerprint import NoFingerprints
+from credential_rotation.fleet_notes import leave_renewal
 from credential_rotation.ledgers import Ledgers
 from credential_rotation.messages import send_message
 from credential_rotation.renewal.decision import Decision, State, Wishes
@@ -132,6 +133,7 @@ def report() -> dict[str, Any]:
     # Pushed here and not only returned, since a red run's summary matters most.
     get_current_context()["ti"].xcom_push("return_value", brief)
     log.info("Run %s: %s\n%s\nReport: %s", made.run_id, made.state, made.as_table(), path)
+    leave_renewal(task, made)
     send_message(task.settings.notifier, get_current_context(), state=made.state, verdict=made.verdict(), report=path)
     if made.state != "success":
         raise RunIsRed(f"{made.verdict()} Report: {path}")

@@ -14,6 +14,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import get_current_context
 
 from credential_rotation.failure_marks import FailureMarks
+from credential_rotation.fleet_notes import leave_rotation
 from credential_rotation.journal import read_journals
 from credential_rotation.known_content import SiteMemory
 from credential_rotation.messages import send_message
@@ -180,6 +181,7 @@ def report() -> dict[str, Any]:
     # Pushed here and not only returned, since a red run's summary matters most.
     get_current_context()["ti"].xcom_push("return_value", brief)
     task.ledgers.learn_from(task.run_id)
+    leave_rotation(task, brief, verdict)
     send_message(task.settings.notifier, get_current_context(), state=state, verdict=verdict, report=path)
     if state != "success":
         raise RunIsRed(f"{verdict} Report: {path}")

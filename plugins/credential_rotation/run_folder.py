@@ -26,8 +26,9 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
+from itertools import takewhile
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from airflow.sdk import ObjectStoragePath
 
@@ -59,6 +60,32 @@ class Folder:
             return json.loads(self._path(name).read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError, ValueError):
             return None
+
+    def elements(self, name: str, of: str, *, containing: str = "") -> Iterator[dict[str, Any]]:
+        """The elements of a list in a JSON file that :meth:`write` made, one by one; none when that is missing.
+
+        :param of: the name of the list, which must be the last in the file
+        :param containing: a text; elements whose JSON is without it are passed over
+        """
+        in_list = False
+        for line in self._text_lines(name):
+            if in_list and line.startswith("{") and containing in line:
+                yield json.loads(line.rstrip(",\n"))
+            in_list = in_list or line.startswith(f'"{of}": [')
+
+    def head(self, name: str, before: str) -> dict[str, Any]:
+        """What stands in such a file before its last list; nothing when it is missing."""
+        lines = list(takewhile(lambda line: not line.startswith(f'"{before}": ['), self._text_lines(name)))
+        values: dict[str, Any] = json.loads("".join(lines).rstrip(",\n") + "}") if lines else {}
+        return values
+
+    def _text_lines(self, name: str) -> Iterator[str]:
+        try:
+            file: IO[str] = self._path(name).open("r", encoding="utf-8")  # type: ignore[no-untyped-call]
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        with file:
+            yield from file
 
     def write(self, name: str, value: Any) -> str:
         """Write a JSON file, in which each element of a list has a line; where it now is.

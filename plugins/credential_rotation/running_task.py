@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cached_property
 
 from airflow.sdk import get_current_context
@@ -78,6 +79,12 @@ class RunningTask:
     def name(self) -> str:
         """Tells this task from the others of its run."""
         return self.instance.task_id + (f"-{self.map_index}" if self.map_index >= 0 else "")
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When the run began."""
+        started: datetime | None = self._dag_run.start_date
+        return started
 
     @property
     def seconds(self) -> float:

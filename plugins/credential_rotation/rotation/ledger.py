@@ -112,6 +112,11 @@ class Ledger:
         """The fingerprints of the secrets that are embedded for a user."""
         return {entry.token for entry in self._entries.values() if entry.username.casefold() == username.casefold()}
 
+    def token_in(self, key: str) -> str | None:
+        """The fingerprint of the secret that is known to be in a connection, named as ``<content id>/<its id>``."""
+        entry = self._entries.get(key)
+        return entry.token if entry else None
+
     def latest_run(self, tokens: Iterable[str]) -> str | None:
         """The run that embedded one of these tokens last."""
         wanted = set(tokens)
