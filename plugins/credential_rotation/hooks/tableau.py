@@ -52,9 +52,9 @@ class TableauHook(HttpHook):
     """Talk to the REST API of one Tableau site, in one session that all tasks share.
 
     Takes an Airflow connection of any type, so that one made for the official Tableau provider works as it is. Its
-    fields are described in the README. Unlike in its parent, nothing of the connection's extra ever becomes a header,
-    every request has a timeout, no redirect is followed to another origin, and each failure is a typed error of
-    :mod:`credential_rotation.tableau.errors`.
+    fields are described in docs/tableau.md. Unlike in its parent, nothing of the connection's extra ever becomes a
+    header, every request has a timeout, no redirect is followed to another origin, and each failure is a typed error
+    of :mod:`credential_rotation.tableau.errors`.
 
     https://help.tableau.com/current/api/rest_api/en-us/REST/rest_api.htm
 

@@ -26,6 +26,18 @@ class State(StrEnum):
     DISABLED = "disabled"
 
 
+STATE_MEANS: dict[State, str] = {
+    State.NOT_DUE: "it lives longer than `renew_before_days`",
+    State.DUE: "renewed, or with `dry_run` would be; with a reason where it was not",
+    State.EXPIRED: "too late: what embeds it can't connect. Make a new token by hand",
+    State.OVERLAP_RUNNING: "it was renewed lately; the secret before still works",
+    State.NO_FREE_SLOT: f"{MOST_TOKENS} tokens that have not expired: Snowflake allows no more. Remove some, or run "
+    "with `remove_rotated`",
+    State.MISSING: "the user, or the token, is not there or can't be seen, or there are several and none is named",
+    State.DISABLED: "somebody, or Snowflake, has switched it off",
+}
+
+
 @dataclass(frozen=True)
 class Decision:
     """How a user's token stands, and what follows.

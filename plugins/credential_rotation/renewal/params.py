@@ -16,7 +16,7 @@ _MOST_DAYS = 365
 
 @dataclass(frozen=True)
 class RenewalParams:
-    """The params of ``renew_snowflake_pat``; see its form, or the table in the README."""
+    """The params of ``renew_snowflake_pat``; see its form, or docs/reference.md."""
 
     snowflake_conn_ids: list[str]
     admin_conn_id: str

@@ -18,6 +18,18 @@ class Outcome(StrEnum):
     EXCLUDED = "excluded"
 
 
+OUTCOME_MEANS: dict[Outcome, str] = {
+    Outcome.UPDATED: "embeds the token now; `proof` says how that was shown",
+    Outcome.UNCHANGED: "held the current token already",
+    Outcome.PLANNED: "dry run: would be updated",
+    Outcome.FAILED: "could not be updated, or not even read; `reason` says why",
+    Outcome.GONE: "deleted while the run was under way",
+    Outcome.NOT_ATTEMPTED: "its turn did not come: Snowflake refused the token, the first connection of its user "
+    "failed, too many failed, or nobody approved",
+    Outcome.ROLLED_BACK: "the secret before was put back",
+    Outcome.EXCLUDED: "no target; `reason` says why",
+}
+
 # A run is green when each target ended in one of these. Content that was deleted meanwhile needs no token.
 GREEN = frozenset({Outcome.UPDATED, Outcome.UNCHANGED, Outcome.PLANNED, Outcome.GONE})
 
@@ -48,6 +60,19 @@ EXCLUSION_MEANS: dict[Exclusion, str] = {
     Exclusion.OTHER_USER: "a Snowflake user of none of the credentials",
     Exclusion.PASSWORD_NOT_EMBEDDED: "asks people for the password (embed_where_prompting includes these)",
     Exclusion.FILTERED_OUT: "would be a target, but the run was narrowed",
+}
+
+EXCLUSION_ADVICE: dict[Exclusion, str] = {
+    Exclusion.PUBLISHED_DATA_SOURCE: "nothing: its data source is looked at by itself",
+    Exclusion.NOT_SNOWFLAKE: "nothing",
+    Exclusion.OAUTH: "nothing, or change it by hand in Tableau: an update would be accepted, and break it",
+    Exclusion.KEY_PAIR: "nothing, or change it by hand in Tableau",
+    Exclusion.NO_SERVER_ADDRESS: "look at it in Tableau",
+    Exclusion.OTHER_ACCOUNT: "if it is an old address of yours, add it to `server_addresses`",
+    Exclusion.NO_USERNAME: "look at it in Tableau",
+    Exclusion.OTHER_USER: "add a Snowflake connection for that user, or name it in `tableau_usernames`",
+    Exclusion.PASSWORD_NOT_EMBEDDED: "run with `embed_where_prompting`, if that is what you want",
+    Exclusion.FILTERED_OUT: "run without the filter",
 }
 
 # These say that a Snowflake connection with user and password was met for which no credential was given.

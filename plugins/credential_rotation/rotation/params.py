@@ -15,7 +15,7 @@ from credential_rotation.tableau.content import ContentType
 
 @dataclass(frozen=True)
 class RotationParams:
-    """The params of ``rotate_snowflake_pat_in_tableau``; see its form, or the table in the README."""
+    """The params of ``rotate_snowflake_pat_in_tableau``; see its form, or docs/reference.md."""
 
     tableau_conn_ids: list[str]
     snowflake_conn_ids: list[str]
