@@ -310,6 +310,9 @@ class TableauHook(HttpHook):
         cause = "Somebody else signs in with the same Tableau PAT: each sign-in ends the session before it. Give this "
         if self.settings.auth is not Auth.PAT:
             cause = "Something ends them at once, or Tableau does not accept what it issued. If need be, give this "
+        if self.settings.auth is Auth.JWT:
+            # https://help.tableau.com/current/server/en-us/connected_apps_scopes.htm (401002)
+            cause = f"Tableau says the same where extra 'scopes' lacks what a request needs. {cause}"
         return (
             f"Each new Tableau session of the Airflow connection '{self.tableau_conn_id}' ended at once "
             f"({_MOST_RENEWALS} times). {cause}package a sign-in of its own."

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 DEFAULT_TIMEOUT = 60.0
 
-# Scopes for what this package does. That of the update calls is not documented (unknown in November 2026), so the
-# list can be set in the connection.
+# Scopes for what this package does; docs/tableau.md says which is for what, and where that is known from. That of the
+# update calls is not documented (unknown in November 2026), so the list can be set in the connection.
 DEFAULT_SCOPES = (
     "tableau:content:read",
     "tableau:datasources:read",
@@ -34,7 +34,7 @@ DEFAULT_SCOPES = (
     "tableau:flows:update",
     "tableau:users:read",
     "tableau:jobs:read",
-    "tableau:tasks:write",
+    "tableau:tasks:run",
     "tableau:viz_data_service:read",
     "tableau:views:download",
 )

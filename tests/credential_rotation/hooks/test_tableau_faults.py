@@ -407,7 +407,11 @@ def test_a_lost_session_is_renewed_and_the_request_sent_again(
 
 @pytest.mark.parametrize(
     ("auth", "words"),
-    [("pat", "Somebody else signs in with the same Tableau PAT"), ("password", "Something ends them")],
+    [
+        ("pat", "Somebody else signs in with the same Tableau PAT"),
+        ("password", "Something ends them"),
+        ("jwt", "Tableau says the same where extra 'scopes' lacks what a request needs"),
+    ],
 )
 def test_a_session_that_keeps_ending_is_explained(
     connect: Connect, server: TableauServer, auth: str, words: str
