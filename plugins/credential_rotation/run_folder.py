@@ -28,11 +28,12 @@ from contextlib import suppress
 from dataclasses import asdict
 from itertools import takewhile
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from airflow.sdk import ObjectStoragePath
 
 _Made = TypeVar("_Made")
+_LOCAL = ("", "file", "local")
 
 
 class FilesNotShared(RuntimeError):
@@ -80,12 +81,15 @@ class Folder:
         return values
 
     def _text_lines(self, name: str) -> Iterator[str]:
+        path = self._path(name)
         try:
-            file: IO[str] = self._path(name).open("r", encoding="utf-8")  # type: ignore[no-untyped-call]
+            if path.protocol not in _LOCAL:
+                yield from (f"{line}\n" for line in path.read_text(encoding="utf-8").split("\n"))
+                return
+            with Path(path.path).open(encoding="utf-8", newline="\n") as file:
+                yield from file
         except (FileNotFoundError, NotADirectoryError):
             return
-        with file:
-            yield from file
 
     def write(self, name: str, value: Any) -> str:
         """Write a JSON file, in which each element of a list has a line; where it now is.
@@ -102,7 +106,7 @@ class Folder:
     def _write(self, name: str, pieces: Iterable[str]) -> str:
         """Write a file, as a whole or not at all, and without all of its text in memory where that is possible."""
         path = self._path(name)
-        if path.protocol not in ("", "file", "local"):
+        if path.protocol not in _LOCAL:
             path.write_text("".join(pieces), encoding="utf-8")
             return str(path)
         local = Path(path.path)

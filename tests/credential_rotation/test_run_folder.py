@@ -147,3 +147,26 @@ def test_what_another_task_wrote_since_the_last_listing_is_listed(root: str) -> 
     assert mine.names("work") == ["work/a.json"]
     another.write("work/b.json", 2)
     assert mine.names("work") == ["work/a.json", "work/b.json"]
+
+
+def test_the_elements_of_a_last_list_can_be_read_one_by_one_and_the_rest_without_them(folder: RunFolder) -> None:
+    rows = [{"name": f"Orders\u2028\x85\r\n{number} }},\n", "list": [number]} for number in range(3)]
+    folder.write("report.json", {"state": "success", "problems": [], "summary": {"a": 1}, "connections": iter(rows)})
+    assert list(folder.elements("report.json", "connections")) == rows
+    assert list(folder.elements("report.json", "connections", containing='"list": [1]')) == rows[1:2]
+    assert folder.head("report.json", before="connections") == {
+        "state": "success",
+        "problems": [],
+        "summary": {"a": 1},
+    }
+
+
+def test_of_a_missing_file_there_are_no_elements_and_no_head(folder: RunFolder) -> None:
+    assert list(folder.elements("report.json", "connections")) == []
+    assert folder.head("report.json", before="connections") == {}
+
+
+def test_an_empty_list_has_no_elements(folder: RunFolder) -> None:
+    folder.write("report.json", {"state": "success", "connections": iter(())})
+    assert list(folder.elements("report.json", "connections")) == []
+    assert folder.head("report.json", before="connections") == {"state": "success"}

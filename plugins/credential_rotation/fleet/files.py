@@ -66,7 +66,7 @@ class FleetFiles:
 
     def write_site(self, state: SiteState, targets: Targets) -> None:
         """Keep what is known of a site."""
-        self._folder.write(_targets(state.site_key), targets)
+        self._folder.write(_targets(state.site_key), targets.as_dict())
         self._folder.write(f"sites/{file_of_site(state.site_key)}", {"version": _VERSION, **state.as_dict()})
 
     def runs(self, dag_id: str) -> list[RunBrief]:
