@@ -64,6 +64,7 @@ def _environment() -> Environment:
         "duration": wording.duration,
         "moment": wording.moment,
         "web_address": wording.web_address,
+        "with_code": wording.with_code,
     }
     made.globals |= {"inlined": None, "static": "static"}
     return made

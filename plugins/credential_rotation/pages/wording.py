@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+from markupsafe import Markup
+
 from credential_rotation.rotation.outcomes import Outcome
+from credential_rotation.tableau.content import ContentType
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
 def duration(seconds: float) -> str:
     """``0.4 s``, ``12 s``, ``3 min 5 s``, ``2 h 10 min``."""
     if seconds < 10:
-        return f"{seconds:.1f} s"
+        return f"{round(seconds, 1):g} s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -64,6 +67,12 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     hours, rest = divmod(minutes, 60)
     return f"{hours} h {rest} min" if rest else f"{hours} h"
+
+
+def with_code(text: str) -> Markup:
+    """A text of ours in which `names` are code."""
+    parts = text.split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
 
 
 def moment(iso: str) -> str:
@@ -85,3 +94,11 @@ def web_address(text: object) -> str | None:
     except ValueError:
         return None
     return text if parts.scheme in ("http", "https") and parts.hostname else None
+
+
+def type_words(content_type: object) -> str:
+    """``virtual_connection`` as ``virtual connection``; one that this version does not know likewise."""
+    try:
+        return ContentType(str(content_type)).words
+    except ValueError:
+        return str(content_type or "").replace("_", " ")

@@ -1,5 +1,5 @@
 // A table that is searched, sorted and paged through; its rows are in a JSON block beside it:
-//   {"fields": [...], "numbers": [...], "words": [...], "rows": [[...]], "outcomes": {...}, "means": {...}}
+// {"fields": [...], "numbers": [...], "words": [...], "rows": [[...]], "outcomes": {...}, ...} as rows.py makes it.
 // A row has a number for each field: the place of its text in `words`, except for the fields in `numbers`.
 // Text becomes text nodes only: what comes from Tableau can't become markup.
 (() => {
@@ -34,9 +34,8 @@
       return numbers.has(field) ? found : words[found];
     };
 
-    // --- which rows, in which order
-
-    const texts = data.fields.map((field, index) => (numbers.has(field) ? -1 : index)).filter((index) => index >= 0);
+    const unsearched = new Set([...data.numbers, ...data.unsearched]);
+    const texts = data.fields.flatMap((field, index) => (unsearched.has(field) ? [] : [index]));
 
     // Each word is looked at once for a term, however many rows have it.
     function withTerm(found, term) {
@@ -82,8 +81,6 @@
         return sign * (first - second);
       });
     }
-
-    // --- what a cell shows
 
     const element = (name, className, ...children) => {
       const made = document.createElement(name);
@@ -163,8 +160,6 @@
       return tr;
     }
 
-    // --- what is shown
-
     let order = rows;
 
     function show(from, to) {
@@ -195,15 +190,14 @@
         const sorted = header.dataset.column === state.column;
         header.ariaSort = sorted ? (state.descending ? "descending" : "ascending") : "none";
       }
-      const others = Object.keys(state.only).filter((field) => field !== "outcome").length > 0;
+      const others = Object.keys(state.only).some((field) => field !== "outcome");
       narrowed.hidden = !others;
+      find("[data-nothing]").hidden = order.length > 0;
       for (const chip of section.querySelectorAll("[data-outcome]")) {
         chip.ariaPressed = String((state.only.outcome ?? "") === chip.dataset.outcome && !others);
       }
       turn(0);
     }
-
-    // --- what a person does
 
     search.addEventListener("input", () => {
       state.terms = search.value.toLowerCase().split(/\s+/).filter(Boolean);
