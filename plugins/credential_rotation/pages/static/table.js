@@ -129,7 +129,10 @@
       const list = element("dl", "details");
       for (const [field, title] of Object.entries(data.details)) {
         const text = field === "proof_means" ? data.means[value(row, "proof")] : value(row, field);
-        if (text) list.append(element("div", "", element("dt", "", title), element("dd", "", element("bdi", "", text))));
+        if (!text) continue;
+        const told = element("dd", "", element("bdi", "", text));
+        told.dataset.field = field;
+        list.append(element("div", "", element("dt", "", title), told));
       }
       const cell = element("td", "", list);
       cell.colSpan = columnCount;
