@@ -45,7 +45,7 @@ _ERRORS = """What a task does when it fails by an error as a whole. A failure of
 only, and the others go on."""
 
 # Not of Tableau: where each is defined, in the order in which a run may meet them.
-_OTHER_ERRORS: tuple[type[Exception], ...] = (
+OTHER_ERRORS: tuple[type[Exception], ...] = (
     settings.UnusableEnvironment,
     wrong_input.UnusableParams,
     credentials.UnusableCredential,
@@ -182,7 +182,7 @@ def _refusals() -> str:
 def _errors() -> str:
     rows = (
         (f"`{kind.__name__}`", _first_sentence(kind), _what_a_task_does(kind))
-        for kind in (*tableau_errors(), *_OTHER_ERRORS)
+        for kind in (*tableau_errors(), *OTHER_ERRORS)
     )
     return _table(("error", "what it is", "the task"), rows)
 
