@@ -70,7 +70,7 @@ class Settings:
     notifier: str | None = field(
         default=None,
         metadata=_says(
-            "One message for each run of either DAG, by any notifier of Airflow's: [Messages](renewal.md#messages).",
+            "One message for each run of either DAG, by any notifier of Airflow's: [Messages](monitoring.md#messages).",
             "JSON with `class` and `kwargs`",
             "none",
         ),
