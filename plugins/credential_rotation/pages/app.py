@@ -1,0 +1,91 @@
+"""The pages in Airflow's api-server. They show what runs have left in files, to whoever may read those runs.
+
+Routes are plain functions, so that FastAPI runs them in threads: they wait for disks and object stores, and the
+object stores of Airflow's providers can't be opened where an event loop runs.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from fastapi import FastAPI, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from credential_rotation.fleet.model import ConnectionHistory, Fleet
+from credential_rotation.fleet.reading import read_connection, read_fleet, read_run
+from credential_rotation.pages import static_files
+from credential_rotation.pages.access import MayTrigger, reads_rotation, reads_the_dag_asked_for
+from credential_rotation.pages.answers import NoSuchThing, Route, data, page, refused, text
+from credential_rotation.pages.connection_page import connection_values
+from credential_rotation.pages.fleet_page import fleet_values
+from credential_rotation.pages.query import ConnectionId, ContentId, DagId, RunId, SiteKey
+from credential_rotation.pages.run_page import run_html
+from credential_rotation.settings import Settings
+
+app = FastAPI(
+    title="Credential rotation", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[reads_rotation]
+)
+app.router.route_class = Route
+app.add_exception_handler(HTTPException, refused)
+app.add_exception_handler(RequestValidationError, refused)
+
+
+@app.get("/")
+def fleet(may_trigger: MayTrigger) -> Response:
+    """All Snowflake users and sites."""
+    return page("fleet.html", may_trigger=may_trigger, **fleet_values(_fleet(), datetime.now(UTC)))
+
+
+@app.get("/api/fleet")
+def fleet_data() -> Response:
+    """The same, for programs."""
+    return data(_fleet().as_dict())
+
+
+@app.get("/run", dependencies=[reads_the_dag_asked_for])
+def run(dag_id: DagId, run_id: RunId) -> Response:
+    """What a run did. It is the tab of runs of all DAGs, so one of another DAG is told what it is for."""
+    return text(run_html(_reports(), dag_id, run_id), "text/html")
+
+
+@app.get("/api/run", dependencies=[reads_the_dag_asked_for])
+def run_data(dag_id: DagId, run_id: RunId) -> Response:
+    """Its ``report.json``."""
+    report = read_run(_reports(), dag_id, run_id)
+    if report is None:
+        raise NoSuchThing("There is no report of such a run.")
+    return data(report)
+
+
+@app.get("/connection")
+def connection(site: SiteKey, content_id: ContentId, connection_id: ConnectionId) -> Response:
+    """What runs did about a connection."""
+    return page("connection.html", **connection_values(_connection(site, content_id, connection_id), datetime.now(UTC)))
+
+
+@app.get("/api/connection")
+def connection_data(site: SiteKey, content_id: ContentId, connection_id: ConnectionId) -> Response:
+    """The same, for programs."""
+    return data(_connection(site, content_id, connection_id).as_dict())
+
+
+@app.get("/static/{name}")
+def static(name: str) -> Response:
+    """Style and scripts."""
+    return static_files.answer(name)
+
+
+def _reports() -> str:
+    return Settings.from_environment().reports
+
+
+def _fleet() -> Fleet:
+    return read_fleet(_reports(), datetime.now(UTC))
+
+
+def _connection(site: str, content_id: str, connection_id: str) -> ConnectionHistory:
+    found = read_connection(_reports(), site, content_id, connection_id)
+    if found is None:
+        raise NoSuchThing("No run has had this connection among its targets, or it is not there any more.")
+    return found

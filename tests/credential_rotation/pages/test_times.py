@@ -1,0 +1,32 @@
+"""Times are worded as the browser words them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from credential_rotation.pages.times import relative
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("iso", "words"),
+    [
+        ("2026-11-24T12:00:00+00:00", "now"),
+        ("2026-11-24T11:59:29+00:00", "31 seconds ago"),
+        ("2026-11-24T11:58:00Z", "2 minutes ago"),
+        ("2026-11-24T11:00:00+00:00", "1 hour ago"),
+        ("2026-11-24T13:40:00+00:00", "in 2 hours"),
+        ("2026-11-24T13:00:00+01:00", "now"),
+        ("2026-11-23T12:00:00", "yesterday"),
+        ("2026-11-25T12:00:00+00:00", "tomorrow"),
+        ("2026-12-04T12:00:00+00:00", "in 10 days"),
+        ("2026-09-01T12:00:00+00:00", "3 months ago"),
+        ("2028-11-24T12:00:00+00:00", "in 2 years"),
+        ("<b>", "<b>"),
+    ],
+)
+def test_in_words(iso: str, words: str) -> None:
+    assert relative(iso, NOW) == words
