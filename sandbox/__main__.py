@@ -1,4 +1,4 @@
-"""`python -m sandbox tableau | snowflake | demo | ui | kills | chaos | bench`."""
+"""`python -m sandbox tableau | snowflake | demo | ui | kills | chaos | bench | reference`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ COMMANDS = {
     "tableau": "serve a sandbox Tableau",
     "snowflake": "serve a sandbox Snowflake",
     "demo": "rotate every credential of a sandbox Tableau on a real local Airflow, and look that it is so",
-    "ui": "leave that Airflow and the sandbox up",
+    "ui": "leave that Airflow and the sandbox up, with a few runs on the page to look at",
     "kills": "kill tasks in the middle of runs, and see that nothing is lost",
     "chaos": "let everything go wrong at once, and see that nothing is lost",
     "bench": "how fast the rotation is, side by side with scripts",
+    "reference": "write docs/reference.md out of the code",
 }
 
 
@@ -47,9 +48,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         from sandbox.bench import command as bench_command  # noqa: PLC0415
 
         return bench_command.main(options.arguments)
+    if options.command == "ui":
+        from sandbox import ui  # noqa: PLC0415
+
+        return ui.main(options.arguments)
+    if options.command == "reference":
+        from sandbox import reference  # noqa: PLC0415
+
+        return reference.main(options.arguments)
     from sandbox import demo  # noqa: PLC0415
 
-    return demo.main_demo(options.arguments) if options.command == "demo" else demo.main_ui(options.arguments)
+    return demo.main(options.arguments)
 
 
 if __name__ == "__main__":

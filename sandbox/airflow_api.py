@@ -108,6 +108,12 @@ class AirflowApi:
         """Let runs of this DAG begin."""
         self._request("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
 
+    def page(self, path: str, **params: str) -> requests.Response:
+        """What a plugin's page answers, whether it is an error or not; the path begins with the plugin's own."""
+        if "Authorization" not in self._http.headers:
+            self._sign_in()
+        return self._http.get(f"{self.url}{path}", params=params, timeout=60)
+
     # -- runs ------------------------------------------------------------------------------------------------------
 
     def trigger(self, dag_id: str, conf: Mapping[str, object] | None = None, run_id: str | None = None) -> str:

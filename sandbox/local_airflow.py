@@ -141,10 +141,23 @@ class LocalAirflow:
 
     def start_component(self, name: str) -> None:
         """Start one component, again if it was killed; does not wait until it is ready."""
+        self._launch(name, COMMANDS[name], self._env)
+
+    def start_api_server_below(self, path: str) -> str:
+        """Start one more API server, whose addresses begin with this path, and wait for it; its URL."""
+        port = free_port()
+        url = f"http://127.0.0.1:{port}{path}"
+        below = {"AIRFLOW__API__PORT": str(port), "AIRFLOW__API__BASE_URL": url}
+        self._launch("api-server-below", COMMANDS["api-server"], self._env | below)
+        api = AirflowApi(url, ADMIN, self.admin_password, self.check_alive)
+        self._wait("there", lambda: None if api.health() else "api-server-below", time.monotonic() + 90)
+        return url
+
+    def _launch(self, name: str, command: list[str], env: Mapping[str, str]) -> None:
         with self.log_file(name).open("ab") as log:
             process = subprocess.Popen(  # noqa: S603
-                [*_AIRFLOW, *COMMANDS[name]],
-                env=self._env,
+                [*_AIRFLOW, *command],
+                env=env,
                 cwd=self.home,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
