@@ -12,21 +12,32 @@ from typing import Any
 from credential_rotation.announcements import ROTATION
 from credential_rotation.fleet.model import Condition, ConditionKind, Fleet, FleetRow, RunBrief, TokenBrief
 from credential_rotation.fleet.reading import DAG_IDS, RENEWAL
-from credential_rotation.pages.times import at, relative
+from credential_rotation.pages.times import at, lasting, relative
 from credential_rotation.pages.wording import Look, counted
 from credential_rotation.rotation.outcomes import EXCLUSION_MEANS, Exclusion
 
 _SHOWN_RUNS = 15
 _LONGEST_REASON = 260
 
-# What a person has to look at comes first.
+_EXPIRED = Look("!", "Expiring", "bad")
 _LOOKS: dict[ConditionKind, Look] = {
     ConditionKind.DEGRADED: Look("✕", "Degraded", "bad"),
     ConditionKind.EXPIRING: Look("!", "Expiring", "warn"),
     ConditionKind.RENEWING: Look("↻", "Renewing", "plan"),
     ConditionKind.READY: Look("✓", "Ready", "good"),
 }
-_ORDER = list(_LOOKS)
+# What a person has to look at comes first; with how many users that holds of.
+_HEADLINES: dict[Look, tuple[str, str]] = {
+    _EXPIRED: ("The token of {} has expired", "The tokens of {} have expired"),
+    _LOOKS[ConditionKind.DEGRADED]: ("{} needs a look", "{} need a look"),
+    _LOOKS[ConditionKind.EXPIRING]: ("The token of {} is about to expire", "The tokens of {} are about to expire"),
+    _LOOKS[ConditionKind.RENEWING]: (
+        "The new token of {} is not everywhere",
+        "The new tokens of {} are not everywhere",
+    ),
+    _LOOKS[ConditionKind.READY]: ("All is well with {}", "All is well with {}"),
+}
+_ORDER = list(_HEADLINES)
 _RUN_LOOKS = {"success": Look("✓", "success", "good"), "failed": Look("✕", "failed", "bad")}
 _DAG_NAMES = {ROTATION: "Rotation", RENEWAL: "Renewal"}
 
@@ -44,17 +55,16 @@ class Piece:
 class TokenLook:
     """How long a token lasts, as a bar from its renewal to its end.
 
+    :param left: from now on
     :param window: where it is to be renewed
-    :param now: where we are
     """
 
     brief: TokenBrief
     expires_at: str
     is_expired: bool
     is_due: bool
-    passed: Piece
+    left: Piece
     window: Piece | None
-    now: float
     told: str
 
     @property
@@ -68,6 +78,7 @@ class Card:
     """A Snowflake user on a site.
 
     :param bar: its connections, by what they embed
+    :param not_current: those that embed an old token, or nobody knows, and did not fail
     :param conf: the params of a run for this user and site, as JSON; it leaves alone what holds the current token
     :param conf_again: the same for one that does not
     """
@@ -75,6 +86,7 @@ class Card:
     row: FleetRow
     conditions: list[tuple[Look, Condition]]
     bar: list[Piece]
+    not_current: int
     token: TokenLook | None
     conf: str
     conf_again: str
@@ -82,7 +94,7 @@ class Card:
     @property
     def worst(self) -> int:
         """The place of its worst condition in the order."""
-        return min((_ORDER.index(condition.kind) for _, condition in self.conditions), default=len(_ORDER))
+        return min((_ORDER.index(look) for look, _ in self.conditions), default=len(_ORDER) - 1)
 
 
 @dataclass(frozen=True)
@@ -111,6 +123,7 @@ def fleet_values(fleet: Fleet, now: datetime) -> dict[str, Any]:
     lines = [_line(run) for run in fleet.runs]
     return {
         "ago": partial(relative, now=now),
+        "lasting": partial(lasting, now=now),
         "headline": _headline(cards, lines),
         "cards": cards,
         "runs": lines[:_SHOWN_RUNS],
@@ -123,12 +136,13 @@ def fleet_values(fleet: Fleet, now: datetime) -> dict[str, Any]:
 
 
 def _card(row: FleetRow, now: datetime) -> Card:
-    conditions = sorted(((_look(each), each) for each in row.conditions), key=lambda pair: _ORDER.index(pair[1].kind))
+    conditions = sorted(((_look(each), each) for each in row.conditions), key=lambda pair: _ORDER.index(pair[0]))
     conf = {"snowflake_conn_ids": [row.snowflake_conn_id], "tableau_conn_ids": [row.tableau_conn_id]}
     return Card(
         row=row,
         conditions=conditions,
         bar=_connections_bar(row),
+        not_current=row.old - min(row.failed, row.old),
         token=_token(row.token, now),
         conf=json.dumps(conf),
         conf_again=json.dumps(conf | {"force": True}),
@@ -136,8 +150,7 @@ def _card(row: FleetRow, now: datetime) -> Card:
 
 
 def _look(condition: Condition) -> Look:
-    look = _LOOKS[condition.kind]
-    return Look(look.symbol, look.words, "bad") if condition.reason == "Expired" else look
+    return _EXPIRED if condition.reason == "Expired" else _LOOKS[condition.kind]
 
 
 def _connections_bar(row: FleetRow) -> list[Piece]:
@@ -170,9 +183,8 @@ def _token(token: TokenBrief | None, now: datetime) -> TokenLook | None:
         expires_at=expires.isoformat(),
         is_expired=is_expired,
         is_due=is_due,
-        passed=Piece(0.0, place(now), tone),
+        left=Piece(0.0, 100.0, tone) if is_expired else Piece(place(now), round(100 - place(now), 2), tone),
         window=Piece(place(window), round(100 - place(window), 2), "warn") if window else None,
-        now=place(now),
         told=_told(expires, window, now),
     )
 
@@ -208,30 +220,16 @@ def _line(run: RunBrief) -> RunLine:
 def _headline(cards: list[Card], lines: list[RunLine]) -> Headline:
     latest = [next((line for line in lines if line.brief.dag_id == dag_id), None) for dag_id in DAG_IDS]
     failures = [line for line in latest if line is not None and line.brief.state == "failed"]
-    users = counted(len(cards), "Snowflake user")
-    worst = min((card.worst for card in cards), default=len(_ORDER))
     if not cards:
         symbol, tone = ("✕", "bad") if failures else ("–", "idle")
         return Headline(Look(symbol, "", tone), "No run has found a connection of a Snowflake user yet", failures)
-    of_them = sum(card.worst == worst for card in cards)
-    some = f"{of_them} of {users}" if of_them < len(cards) else f"all of {users}" if of_them > 1 else users
-    if worst == _ORDER.index(ConditionKind.DEGRADED):
-        words = f"{some} {'needs' if of_them == 1 else 'need'} a look"
-    elif worst == _ORDER.index(ConditionKind.EXPIRING):
-        words = f"The token of {some} is about to expire"
-    elif worst == _ORDER.index(ConditionKind.RENEWING):
-        words = f"The new token of {some} is not everywhere yet"
-    else:
-        words = f"{counted(sum(card.row.targets for card in cards), 'connection')} of {users}: all is well"
-    look = min((look for card in cards for look, _ in card.conditions), key=_severity, default=Look("?", "", "idle"))
-    return Headline(look, words[0].upper() + words[1:], failures)
-
-
-_TONES = ("bad", "warn", "plan", "good", "idle")
-
-
-def _severity(look: Look) -> int:
-    return _TONES.index(look.tone)
+    worst = min(card.worst for card in cards)
+    everyone = {card.row.snowflake_conn_id for card in cards}
+    concerned = {card.row.snowflake_conn_id for card in cards if card.worst == worst}
+    users = counted(len(everyone), "Snowflake user")
+    some = users if len(concerned) == len(everyone) else f"{len(concerned)} of {users}"
+    of_one, of_many = _HEADLINES[_ORDER[worst]]
+    return Headline(_ORDER[worst], (of_one if len(concerned) == 1 else of_many).format(some), failures)
 
 
 def _exclusion_means(reason: str) -> str:

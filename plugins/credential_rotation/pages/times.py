@@ -37,3 +37,9 @@ def relative(iso: str, now: datetime) -> str:
         return _NAMED[unit, number]
     words = f"{abs(number):,} {unit}{'' if abs(number) == 1 else 's'}"
     return f"in {words}" if number > 0 else f"{words} ago"
+
+
+def lasting(iso: str, now: datetime) -> str:
+    """``for 3 hours``, ``since yesterday``."""
+    words = relative(iso, now)
+    return f"for {words.removesuffix(' ago')}" if words.endswith(" ago") else f"since {words}"

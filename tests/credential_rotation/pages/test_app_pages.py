@@ -40,7 +40,7 @@ class TestFleet:
     def test_all_is_well(self, visitor: Visitor, story: Story) -> None:
         story.rotate(updated(*targets(3)))
         seen = visitor.sees("/")
-        assert "3 connections of 1 Snowflake user: all is well" in seen.text
+        assert "All is well with 1 Snowflake user" in seen.text
         assert "Ready AllCurrent" in seen.text
         assert "3 on the current token" in seen.text
 
@@ -49,11 +49,26 @@ class TestFleet:
         story.rotate([*some, excluded(4, Exclusion.PASSWORD_NOT_EMBEDDED)])
         text = visitor.sees("/").text
         assert "2 on the current token" in text
-        assert "1 on an old one, or not known" in text
         assert "1 failed" in text
+        assert "on an old one" not in text
         assert "1 excluded" in text
         assert "asks people for the password" in text
         assert "1 Snowflake user needs a look" in text
+
+    def test_a_renewed_token_is_nowhere_yet(self, visitor: Visitor, story: Story) -> None:
+        story.rotate(updated(*targets(2)))
+        story.renew(token="fingerprint-2", days_left=5000)
+        text = visitor.sees("/").text
+        assert "The new token of 1 Snowflake user is not everywhere" in text
+        assert "0 on the current token" in text
+        assert "2 on an old one, or not known" in text
+
+    def test_a_dead_token_is_worse_than_anything(self, visitor: Visitor, story: Story) -> None:
+        story.rotate(came_to(Outcome.FAILED, target(), reason="no"))
+        story.renew(days_left=-1)
+        seen = visitor.sees("/")
+        assert "The token of 1 Snowflake user has expired" in seen.text
+        assert seen.text.index("Expiring") < seen.text.index("Degraded")
 
     def test_why_the_latest_run_failed_is_said_once_above_and_once_in_its_row(
         self, visitor: Visitor, story: Story
@@ -95,7 +110,7 @@ class TestFleet:
         seen = visitor.sees("/")
         [bar] = [attributes for tag, attributes in seen.tags if tag == "svg" and attributes.get("role") == "img"]
         assert "renewed in the last 7 days" in str(bar["aria-label"])
-        assert "To be renewed from" in seen.text
+        assert "Due for renewal in" in seen.text
 
     def test_buttons_are_for_that_user_and_site(self, airflow: AirflowAround, story: Story) -> None:
         story.rotate(updated(target()))

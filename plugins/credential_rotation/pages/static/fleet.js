@@ -10,8 +10,20 @@ const LOOKS = {
 const OFTEN = 3000;
 const SELDOM = 60000;
 
+const NOTICED = 15000;
+
 const find = (selector) => document.querySelector(selector);
-const announced = find("[data-announced]");
+
+let noticed = 0;
+
+function announce(text) {
+  const place = find("[data-announced]");
+  place.textContent = text;
+  clearTimeout(noticed);
+  noticed = setTimeout(() => {
+    place.textContent = "";
+  }, NOTICED);
+}
 
 const element = (name, className, ...children) => {
   const made = document.createElement(name);
@@ -45,7 +57,7 @@ function next(details, renewal) {
   }
   if (details.dag_id !== ROTATION) return ["none by itself"];
   if (!renewal || renewal.is_paused || !renewal.next_dagrun_run_after) return ["once a token is renewed"];
-  return ["once a token is renewed; looked at ", time(renewal.next_dagrun_run_after)];
+  return ["once a token is renewed (looked at ", time(renewal.next_dagrun_run_after), ")"];
 }
 
 function showNext(rotation, renewal) {
@@ -67,6 +79,7 @@ function row(run) {
   when.href = reportOf(run);
   const head = element("th", "", when, element("div", "second", element("bdi", "", run.dag_run_id)));
   head.scope = "row";
+  head.role = "rowheader";
   const mark = element("span", "symbol", symbol);
   mark.ariaHidden = "true";
   const what = element("td", "", NAMES[run.dag_id]);
@@ -76,6 +89,8 @@ function row(run) {
     "tr", "", head, what, element("td", "", element("span", `outcome ${tone}`, mark, run.state)),
     element("td", "first", said), element("td", "amount"),
   );
+  made.role = "row";
+  for (const cell of made.querySelectorAll("td")) cell.role = "cell";
   made.dataset.dag = run.dag_id;
   made.dataset.run = run.dag_run_id;
   return made;
@@ -129,7 +144,7 @@ async function look() {
   underWay = active;
   if (ended.length) {
     await refresh();
-    announced.textContent = ended.length === 1 ? "A run has ended." : `${ended.length} runs have ended.`;
+    announce(ended.length === 1 ? "A run has ended." : `${ended.length} runs have ended.`);
   }
   showNext(known[0]?.[0], known[1]?.[0]);
   showRuns(runs);
@@ -172,9 +187,11 @@ async function send() {
     const run = await trigger(ROTATION, dryRun.checked ? { ...conf, dry_run: true } : conf);
     dialog.close();
     const details = await dag(ROTATION).catch(() => null);
-    announced.textContent = details?.is_paused
-      ? `Run ${run.dag_run_id} is queued. The DAG is paused: it starts when somebody unpauses the DAG.`
-      : `Run ${run.dag_run_id} is queued.`;
+    announce(
+      details?.is_paused
+        ? `Run ${run.dag_run_id} is queued. The DAG is paused: it starts when somebody unpauses the DAG.`
+        : `Run ${run.dag_run_id} is queued.`,
+    );
     await look();
   } catch (refused) {
     problem.textContent = refused.message;
