@@ -7,10 +7,12 @@ import logging
 from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from airflow.sdk import BaseNotifier
 from airflow.sdk.configuration import conf
 
+from credential_rotation.message_body import MessageBody
 from credential_rotation.settings import UnusableEnvironment
 
 if TYPE_CHECKING:
@@ -20,37 +22,45 @@ log = logging.getLogger(__name__)
 
 _EXAMPLE = (
     '{"class": "airflow.providers.smtp.notifications.smtp.SmtpNotifier", "kwargs": {"to": "bi@acme.example", '
-    '"subject": "{{ credential_rotation.state }}: {{ credential_rotation.dag_id }}", '
-    '"html_content": "{{ credential_rotation.verdict }} {{ credential_rotation.url }}"}}'
+    '"subject": "{{ credential_rotation.subject }}", "html_content": "{{ credential_rotation.html }}"}}'
 )
 
 
-def send_message(setting: str | None, context: Context, *, state: str, verdict: str, report: str) -> None:
+def send_message(
+    setting: str | None, context: Context, *, brief: Mapping[str, Any], summary: Mapping[str, Any], verdict: str
+) -> None:
     """Tell how a run has ended. What goes wrong with the message is logged, and changes nothing about the run.
 
-    The notifier's own templates may use ``credential_rotation.state``, ``.verdict``, ``.report``, ``.dag_id``,
-    ``.run_id`` and ``.url``.
+    The notifier's own templates may use what :class:`credential_rotation.message_body.MessageBody` has, as
+    ``credential_rotation.verdict``, say.
 
     :param setting: ``CREDENTIAL_ROTATION_NOTIFIER``: a JSON object with the class of a notifier and its arguments
+    :param brief: the XCom of the task ``report``
     """
     if not setting:
         return
-    ti = context["ti"]
-    base = conf.get("api", "base_url", fallback="").rstrip("/")
-    told = {
-        "dag_id": ti.dag_id,
-        "run_id": ti.run_id,
-        "state": state,
-        "verdict": verdict,
-        "report": report,
-        "url": f"{base}/dags/{ti.dag_id}/runs/{ti.run_id}",
-    }
     try:
-        notifier(setting)({**context, "credential_rotation": told})
+        body = MessageBody(
+            dag_id=context["ti"].dag_id,
+            run_id=brief["run_id"],
+            state=brief["state"],
+            dry_run=brief["dry_run"],
+            verdict=" ".join(verdict.split()),  # a name may break lines
+            summary=summary,
+            report=brief["report"],
+            url=_url(context["ti"].dag_id, brief["run_id"]),
+        )
+        notifier(setting)({**context, "credential_rotation": body.as_dict()})
     except Exception:
         log.exception("The message about this run could not be sent.")
     else:
         log.info("A message about this run was sent.")
+
+
+def _url(dag_id: str, run_id: str) -> str:
+    """The run in the Airflow UI; the default is Airflow's own."""
+    base = conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/")
+    return f"{base}/dags/{quote(dag_id)}/runs/{quote(run_id)}"
 
 
 def notifier(setting: str) -> BaseNotifier:

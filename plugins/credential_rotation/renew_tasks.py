@@ -14,6 +14,7 @@ from typing import Any
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
+from credential_rotation import metrics
 from credential_rotation.announcements import ROTATION, is_to_be_told, what_is_late
 from credential_rotation.fingerprint import NoFingerprints
 from credential_rotation.fleet_notes import leave_renewal
@@ -112,7 +113,8 @@ def publish() -> dict[str, Any]:
     if not new:
         raise AirflowSkipException("There is no token that the rotation does not know of.")
     log.info("The rotation in Tableau of these follows: %s.", ", ".join(new))
-    return {"snowflake_conn_ids": new}
+    users = {user.snowflake_conn_id: user for user in task.users()}
+    return {"snowflake_conn_ids": new, "tokens": [users[conn_id].token_facts for conn_id in new if conn_id in users]}
 
 
 def report() -> dict[str, Any]:
@@ -134,7 +136,10 @@ def report() -> dict[str, Any]:
     get_current_context()["ti"].xcom_push("return_value", brief)
     log.info("Run %s: %s\n%s\nReport: %s", made.run_id, made.state, made.as_table(), path)
     leave_renewal(task, made)
-    send_message(task.settings.notifier, get_current_context(), state=made.state, verdict=made.verdict(), report=path)
+    metrics.tell_renewal(made)
+    send_message(
+        task.settings.notifier, get_current_context(), brief=brief, summary=made.summary, verdict=made.verdict()
+    )
     if made.state != "success":
         raise RunIsRed(f"{made.verdict()} Report: {path}")
     return brief

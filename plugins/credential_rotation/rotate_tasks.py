@@ -8,11 +8,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import get_current_context
 
+from credential_rotation import metrics
+from credential_rotation.asset_events import emit_rotated
 from credential_rotation.failure_marks import FailureMarks
 from credential_rotation.fleet_notes import leave_rotation
 from credential_rotation.journal import read_journals
@@ -36,6 +39,7 @@ from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.report import Report, settle
 from credential_rotation.rotation.selection import SiteInventory
+from credential_rotation.rotation.timings import timings
 from credential_rotation.rotation.wrong_input import UnusableParams
 from credential_rotation.run_folder import FilesNotShared
 from credential_rotation.site_files import write_inventory
@@ -81,6 +85,7 @@ def discover(tableau_conn_id: str) -> dict[str, Any]:
             owners_must_have_names=bool(task.params.owners),
             tolerate_broken_items=task.is_last_try,
             known=memory.connections,
+            took=hook.traffic.was_read,
         )
         memory.keep(inventory.items)
         site = SiteInventory(tableau_conn_id, hook.settings.site, inventory, hook.settings.site_key)
@@ -182,9 +187,11 @@ def report() -> dict[str, Any]:
     get_current_context()["ti"].xcom_push("return_value", brief)
     task.ledgers.learn_from(task.run_id)
     leave_rotation(task, brief, verdict)
-    send_message(task.settings.notifier, get_current_context(), state=state, verdict=verdict, report=path)
+    context = get_current_context()
+    send_message(task.settings.notifier, context, brief=brief, summary=brief["summary"], verdict=verdict)
     if state != "success":
         raise RunIsRed(f"{verdict} Report: {path}")
+    emit_rotated(context, task, brief["summary"])
     return brief
 
 
@@ -207,9 +214,10 @@ def _write_report(task: ThisTask) -> tuple[dict[str, Any], str]:
     The report itself is let go of here: of a large site it takes as much room as the ledger needs to learn from it.
     """
     made = _report(task)
-    path = task.folder.write("report.json", {**made.brief(), "connections": made.rows()})
+    path = task.folder.write("report.json", {**made.head(), "connections": made.rows()})
     task.folder.write_text("report.csv", made.as_csv())
     log.info("Run %s: %s\n%s\nReport: %s", made.run_id, made.state, made.as_table(), path)
+    metrics.tell_rotation(made)
     _note_arrivals(task, made)
     return made.brief() | {"report": path}, made.verdict()
 
@@ -239,6 +247,7 @@ def _report(task: ThisTask) -> Report:
         stopped = FailureMarks(task.folder, plan.plan_id, task.generation).stopped_because()
         records = settle(plan.records, done, attempted=started, not_reached=_rejection(task) or "; ".join(stopped))
         problems += [*plan.problems, *stopped]
+    traffic = task.traffic()
     return Report(
         run_id=task.run_id,
         dry_run=task.dry_run,
@@ -246,8 +255,12 @@ def _report(task: ThisTask) -> Report:
         notes=plan.notes if plan else (),
         content=plan.content if plan else 0,
         records=tuple(records),
-        traffic=task.traffic(),
+        traffic=traffic.counts(),
         seconds=task.seconds,
+        started_at=task.started_at,
+        ended_at=datetime.now(UTC),
+        params=task.changed_params,
+        timings=timings(traffic, records, task.started_at),
     )
 
 

@@ -82,15 +82,14 @@ class RunningTask:
 
     @property
     def started_at(self) -> datetime | None:
-        """When the run began."""
+        """When the run was started; or again, since a person cleared tasks of it after it had ended."""
         started: datetime | None = self._dag_run.start_date
         return started
 
     @property
     def seconds(self) -> float:
         """How long the run takes so far."""
-        started = self._dag_run.start_date
-        return time.time() - started.timestamp() if started else 0.0
+        return time.time() - self.started_at.timestamp() if self.started_at else 0.0
 
     @property
     def run(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook, Connection, get_current_context
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from credential_rotation.dag_params import rotation_params
 from credential_rotation.hooks.tableau import TableauHook
 from credential_rotation.ledgers import Ledgers
 from credential_rotation.plan_files import drop_plan
@@ -40,7 +40,7 @@ class ThisTask(RunningTask):
     def __init__(self) -> None:
         super().__init__()
         self.ledgers = Ledgers(self.settings.reports, self.instance.dag_id)
-        self._traffic: Counter[str] = Counter()
+        self._traffic = Traffic()
         self._started = time.time_ns()
 
     @cached_property
@@ -49,10 +49,23 @@ class ThisTask(RunningTask):
 
         :raises UnusableParams: when that can't be done
         """
+        return RotationParams.parse(self._asked, self._dag_run.conf)
+
+    @property
+    def _asked(self) -> Mapping[str, Any]:
         renewed = _renewed(get_current_context())
         # A run that the renewal of tokens has started is about these, and not about whatever the form begins with.
-        params = {**self._params, "snowflake_conn_ids": renewed} if renewed else self._params
-        return RotationParams.parse(params, self._dag_run.conf)
+        return {**self._params, "snowflake_conn_ids": renewed} if renewed else self._params
+
+    @property
+    def changed_params(self) -> dict[str, Any]:
+        """What the run was asked for beyond the defaults, whatever is wrong with it.
+
+        Only what the form has: anything may stand in what Airflow takes in silence, a secret, say.
+        """
+        defaults = {name: param.value for name, param in rotation_params(self.settings).items()}
+        asked = self._asked
+        return {name: asked[name] for name, usual in defaults.items() if asked.get(name, usual) != usual}
 
     @property
     def tableau_conn_ids(self) -> list[str]:
@@ -61,9 +74,8 @@ class ThisTask(RunningTask):
 
     @property
     def generation(self) -> str:
-        """When the run was started; or again, since a person cleared tasks after it had ended."""
-        started = self._dag_run.start_date
-        return f"{started:%Y%m%dT%H%M%S}" if started else "0"
+        """Tells a run that a person has started again, by clearing tasks, from what it was before."""
+        return f"{self.started_at:%Y%m%dT%H%M%S}" if self.started_at else "0"
 
     def forget_plan(self) -> None:
         """Forget the plan of this run, which was started again; what it did is put down first."""
@@ -100,19 +112,19 @@ class ThisTask(RunningTask):
         finally:
             self._leave(hook.traffic)
 
-    def traffic(self) -> dict[str, int]:
+    def traffic(self) -> Traffic:
         """What all tasks of the run asked of Tableau, in all their tries."""
-        counts: Counter[str] = Counter()
+        total = Traffic()
         for name in self.folder.names("work/traffic"):
-            counts.update(self.folder.read(name) or {})
-        return dict(counts)
+            total.add(self.folder.read(name) or {})
+        return total
 
     def _leave(self, traffic: Traffic) -> None:
         # Added up, since a task may open several hooks, one after the other; by the start, since a try that waits for a
         # proof begins again.
-        self._traffic.update(traffic.as_dict())
+        self._traffic.add(traffic.as_dict())
         name = f"{self.name}-{self.instance.try_number}-{self._started}"
-        self.folder.write(f"work/traffic/{name}.json", self._traffic)
+        self.folder.write(f"work/traffic/{name}.json", self._traffic.as_dict())
 
 
 def _renewed(context: Context) -> list[str]:

@@ -26,6 +26,7 @@ class Call:
     query: dict[str, str]
     headers: dict[str, str]  # names in lower case
     body: bytes
+    base_url: str = ""  # of this Tableau, as the client calls it
     session: Session | None = None
     unknown_query: list[str] = field(default_factory=list)
 

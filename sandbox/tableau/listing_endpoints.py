@@ -36,12 +36,14 @@ def list_content(call: Call) -> Answer:
     workbooks = None
     if "_all_" in call.query.get("fields", "").split(","):
         workbooks = connected_workbooks(call.site)
-    return Answer(elements=[pagination, listing(kind.plural, [content_element(each, workbooks) for each in shown])])
+    return Answer(
+        elements=[pagination, listing(kind.plural, [content_element(call, each, workbooks) for each in shown])]
+    )
 
 
 def get_content(call: Call) -> Answer:
     """One data source, workbook, flow or virtual connection."""
-    return Answer(elements=[content_element(call.content())])
+    return Answer(elements=[content_element(call, call.content())])
 
 
 def list_users(call: Call) -> Answer:
@@ -81,7 +83,7 @@ def connected_workbooks(site: Site) -> Counter[str]:
     )
 
 
-def content_element(content: Content, workbooks: Counter[str] | None = None) -> Element:
+def content_element(call: Call, content: Content, workbooks: Counter[str] | None = None) -> Element:
     """A content as lists show it: the owner by id alone, as in TSC's assets; names come from the users list.
 
     With the connected workbooks, all fields are shown.
@@ -105,6 +107,7 @@ def content_element(content: Content, workbooks: Counter[str] | None = None) -> 
         attributes["fileType"] = "tflx"
     else:
         attributes["hasExtracts"] = content.has_extracts
+    attributes["webpageUrl"] = _webpage_url(call, content)
     attributes |= {"createdAt": iso(content.created_at), "updatedAt": iso(content.updated_at)}
     children = [
         Element("project", {"id": content.project.id, "name": content.project.name}),
@@ -113,3 +116,9 @@ def content_element(content: Content, workbooks: Counter[str] | None = None) -> 
         listing("tags", [Element("tag", {"label": tag}) for tag in content.tags]),
     ]
     return Element(kind.element, attributes, children)
+
+
+def _webpage_url(call: Call, content: Content) -> str:
+    """Where a browser shows it. The real one has numbers of its own in there, which no answer gives away otherwise."""
+    site = f"site/{call.site.content_url}/" if call.site.content_url else ""
+    return f"{call.base_url}/#/{site}{content.content_type.plural.lower()}/{int(content.id[:6], 16)}"

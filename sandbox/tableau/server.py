@@ -131,6 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
             query=dict(parse_qsl(parts.query, keep_blank_values=True)),
             headers=headers,
             body=body,
+            base_url=f"{'https' if self.tableau.tls else 'http'}://{headers.get('host', '')}",
         )
         entry = LoggedRequest(
             number=0,

@@ -226,7 +226,25 @@ class TestTask:
         ask(1, map_index=0)
         ask(1, map_index=0, try_number=2)
         ask(2, map_index=1)
-        assert start(task_id="report").traffic() == {"requests": 12, "sign_ins": 0, "throttled": 4}
+        assert start(task_id="report").traffic().counts() == {"requests": 12, "sign_ins": 0, "throttled": 4}
+
+    def test_a_file_that_an_earlier_version_left_is_counted(self, start: Start) -> None:
+        start().folder.write("work/traffic/discover-1.json", {"requests": 12, "sign_ins": 1, "throttled": 2})
+        assert start(task_id="report").traffic().counts() == {"requests": 12, "sign_ins": 1, "throttled": 2}
+
+    def test_the_report_says_what_was_asked_beyond_the_defaults(self, start: Start) -> None:
+        assert start().changed_params == {}
+        assert start({"dry_run": True, "projects": ["Sales"], "proof": "saved"}).changed_params == {
+            "dry_run": True,
+            "projects": ["Sales"],
+        }
+
+    def test_of_a_run_that_the_renewal_started_it_says_whose_tokens_were_renewed(self, start: Start) -> None:
+        task = start(events={"snowflake_pat": [_Event({"snowflake_conn_ids": ["etl"]})]})
+        assert task.changed_params == {"snowflake_conn_ids": ["etl"]}
+
+    def test_what_is_no_param_is_not_repeated_for_it_may_be_anything(self, start: Start) -> None:
+        assert start({"password": TOKEN, "dry_run": True}).changed_params == {"dry_run": True}
 
     def test_a_task_that_made_way_for_a_proof_keeps_what_it_asked_before(
         self, start: Start, define: Define, waits: list[float]
@@ -238,7 +256,7 @@ class TestTask:
             with suppress(AirflowRescheduleException), task.tableau("tableau_default", in_flight=1, sharers=1) as hook:
                 hook.traffic.count(requests=2)
                 raise AirflowRescheduleException(datetime.now(UTC))
-        assert start(task_id="report").traffic()["requests"] == 6
+        assert start(task_id="report").traffic().requests == 6
 
     def test_a_problem_that_can_not_be_left_for_the_report_is_still_the_one_that_is_raised(
         self, start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -40,6 +40,12 @@ class UserReport:
         """Whether a task is to renew it."""
         return self.outcome == PLANNED
 
+    @property
+    def token_facts(self) -> dict[str, Any]:
+        """Which token is in force, for whoever is told of it; no secret."""
+        names = ("snowflake_conn_id", "user", "token_name", "expires_at")
+        return {name: getattr(self, name) for name in names}
+
     def with_token_of(self, decision: Decision, now: datetime, renew_before_days: float) -> UserReport:
         """With how the token stands."""
         token = decision.token
@@ -78,6 +84,12 @@ class RenewalReport:
     def state(self) -> str:
         """``success`` only when nobody has to look at anything."""
         return "failed" if self.problems or self.failed else "success"
+
+    @property
+    def summary(self) -> dict[str, int]:
+        """The counts."""
+        renewed = sum(user.outcome == RENEWED for user in self.users)
+        return {"users": len(self.users), "renewed": renewed, "failed": len(self.failed)}
 
     def as_dict(self) -> dict[str, Any]:
         """For ``report.json``."""

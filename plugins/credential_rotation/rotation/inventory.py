@@ -70,6 +70,7 @@ def take_inventory(
     owners_must_have_names: bool = False,
     tolerate_broken_items: bool = False,
     known: Callable[[Content], tuple[Connection, ...] | None] = lambda _: None,
+    took: Callable[[Content, float], None] = lambda _content, _seconds: None,
 ) -> Inventory:
     """Read every item of these types with its connections, ``in_flight`` requests at a time.
 
@@ -77,9 +78,10 @@ def take_inventory(
     :param tolerate_broken_items: an item at which Tableau fails again and again is unreadable, and no reason to leave
         all others with a token that dies; for the last try
     :param known: the connections of an item that need not be asked, as they were when it was; None where it is to be
+    :param took: is told of each item how many seconds its connections took to read, from any thread
     :raises TableauError: when a list can't be read whole, or Tableau is unwell: half an inventory would miss targets
     """
-    reader = _ItemReader(site, (ServerFault, RandomRefusal) if tolerate_broken_items else ())
+    reader = _ItemReader(site, (ServerFault, RandomRefusal) if tolerate_broken_items else (), took)
     with ThreadPoolExecutor(max_workers=max(1, in_flight), thread_name_prefix="inventory") as pool:
         try:
             contents, missing, refused = _read_lists(site, content_types, pool)
@@ -160,11 +162,22 @@ def _read_connections(
 class _ItemReader:
     """Reads one item, and knows which failures are that item's alone."""
 
-    def __init__(self, site: Readable, tolerated: tuple[type[TableauError], ...]) -> None:
+    def __init__(
+        self, site: Readable, tolerated: tuple[type[TableauError], ...], took: Callable[[Content, float], None]
+    ) -> None:
         self._site = site
+        self._took = took
         self._items_own: tuple[type[TableauError], ...] = (NotAllowed, RequestRefused, *tolerated)
 
     def read(self, content: Content) -> Item:
+        """The item with its connections, or why they could not be read."""
+        began = time.monotonic()
+        try:
+            return self._read(content)
+        finally:
+            self._took(content, time.monotonic() - began)
+
+    def _read(self, content: Content) -> Item:
         try:
             return Item(content, tuple(self._site.connections(content)))
         except NotFound:

@@ -26,6 +26,8 @@ class ConnectionRecord:
     :param saved_at: when Tableau had saved the update, by its own clock
     :param proving: how far its proof is, until that is there
     :param undoing: why what was embedded before is being put back
+    :param content_url: the page on which a person sees its item
+    :param seconds: how long its update and proof took so far
     """
 
     tableau_conn_id: str
@@ -58,6 +60,8 @@ class ConnectionRecord:
     saved_at: str | None = None
     proving: Proving | None = None
     undoing: str | None = None
+    content_url: str | None = None
+    seconds: float | None = None
 
     @property
     def key(self) -> str:

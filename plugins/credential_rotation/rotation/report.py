@@ -6,7 +6,8 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from credential_rotation.rotation.one_connection import why_unfinished
@@ -35,12 +36,18 @@ _COLUMNS = [
     "reason",
     "attempts",
     "canary",
+    "content_url",
+    "seconds",
 ]
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a run did."""
+    """What a run did.
+
+    :param params: those that differ from their defaults
+    :param timings: see :func:`credential_rotation.rotation.timings.timings`
+    """
 
     run_id: str
     dry_run: bool
@@ -50,6 +57,10 @@ class Report:
     records: tuple[ConnectionRecord, ...]
     traffic: Mapping[str, int]
     seconds: float
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    timings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def state(self) -> str:
@@ -76,7 +87,7 @@ class Report:
         }
 
     def brief(self) -> dict[str, Any]:
-        """What fits into an XCom: all but the connections."""
+        """What fits into an XCom: the counts, and what went wrong."""
         return {
             "run_id": self.run_id,
             "dry_run": self.dry_run,
@@ -86,13 +97,20 @@ class Report:
             "requests": self.traffic.get("requests", 0),
             "throttled": self.traffic.get("throttled", 0),
             "seconds": round(self.seconds, 1),
+            "started_at": _iso(self.started_at),
+            "ended_at": _iso(self.ended_at),
+            "params": dict(self.params),
             "problems": list(self.problems),
             "notes": list(self.notes),
         }
 
     def as_dict(self) -> dict[str, Any]:
         """The whole report, for ``report.json``."""
-        return {**self.brief(), "connections": list(self.rows())}
+        return {**self.head(), "connections": list(self.rows())}
+
+    def head(self) -> dict[str, Any]:
+        """All but the connections."""
+        return {**self.brief(), "timings": dict(self.timings)}
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """What became of each connection."""
@@ -186,7 +204,12 @@ def _settled(record: ConnectionRecord) -> ConnectionRecord:
 
 def _row(record: ConnectionRecord) -> dict[str, Any]:
     values = record.as_dict()
-    return {name: values[name] for name in _COLUMNS}
+    seconds = None if record.seconds is None else round(record.seconds, 3)
+    return {name: values[name] for name in _COLUMNS} | {"seconds": seconds}
+
+
+def _iso(when: datetime | None) -> str | None:
+    return when.astimezone(UTC).isoformat(timespec="seconds") if when else None
 
 
 def _cell(value: Any) -> Any:

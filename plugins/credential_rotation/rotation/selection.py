@@ -131,6 +131,7 @@ def _record(site: SiteInventory, item: Item, connection: Connection | None) -> C
         size=content.size,
         connected_workbooks=content.connected_workbooks,
         connections_in_item=len(item.connections) or None,
+        content_url=content.url,
     )
 
 

@@ -128,6 +128,11 @@ class _BatchWork:
         hold = self._hold(target) if not target.attempts else None
         if hold:
             return Stage(_held_back(target, hold.reason, retriable=hold.retriable))
+        began = time.monotonic()
+        stage = self._next_step(target)
+        return replace(stage, record=_timed(stage.record, target, time.monotonic() - began))
+
+    def _next_step(self, target: ConnectionRecord) -> Stage:
         try:
             return next_step(self._site, target, self._credentials[str(target.snowflake_conn_id)], self._orders)
         except Throttled as error:
@@ -144,6 +149,17 @@ def _by_item(targets: Sequence[ConnectionRecord]) -> list[list[ConnectionRecord]
     for target in targets:
         items.setdefault(target.content_id, []).append(target)
     return list(items.values())
+
+
+def _timed(record: ConnectionRecord, before: ConnectionRecord, step: float) -> ConnectionRecord:
+    """A connection with the time of a step added to what it took so far; of a proof it is the whole wait that counts.
+
+    :param before: the connection as it was before the step
+    :param step: seconds that the step took
+    """
+    if before.proving is not None:
+        step = 0.0 if record.proving is not None else max(step, time.time() - before.proving.since)
+    return replace(record, seconds=(before.seconds or 0.0) + step)
 
 
 def _held_back(target: ConnectionRecord, reason: str, *, retriable: bool) -> ConnectionRecord:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import urlsplit
 from xml.etree.ElementTree import Element
 
 from credential_rotation.tableau.errors import BadAnswer
@@ -62,6 +63,7 @@ class Content:
     """A data source, workbook, flow or virtual connection. ``owner`` is a name where Tableau gave one, else a LUID.
 
     ``has_extracts``, ``size`` (MB), ``connected_workbooks`` and ``connection_count`` are None where that is not known.
+    ``url`` is the page on which a person sees it.
     """
 
     type: ContentType
@@ -76,6 +78,7 @@ class Content:
     size: int | None = None
     connected_workbooks: int | None = None
     connection_count: int | None = None
+    url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,11 @@ class Connection:
     oauth_keychain: bool = False
 
 
-def read_content(element: Element, content_type: ContentType) -> Content:
-    """A content item out of a list."""
+def read_content(element: Element, content_type: ContentType, host: str) -> Content:
+    """A content item out of a list.
+
+    :param host: where this Tableau is
+    """
     project, owner = element.find("project"), element.find("owner")
     return Content(
         type=content_type,
@@ -110,6 +116,7 @@ def read_content(element: Element, content_type: ContentType) -> Content:
         has_extracts=_boolean(element.get("hasExtracts")),
         size=_number(element.get("size")),
         connected_workbooks=_number(element.get("connectedWorkbooksCount")),
+        url=_page(element.get("webpageUrl", ""), host),
     )
 
 
@@ -128,6 +135,17 @@ def read_connection(element: Element) -> Connection:
         authentication_type=element.get("authenticationType", ""),
         oauth_keychain=_boolean(element.get("useOAuthManagedKeychain")) or False,
     )
+
+
+def _page(url: str, host: str) -> str | None:
+    """A page of this very Tableau; None for anything else: people will be shown it as a link, and trust it."""
+    try:
+        parts = urlsplit(url)
+        is_ours = parts.scheme in ("http", "https") and parts.hostname == host
+    except ValueError:
+        return None
+    # Browsers take a backslash for a slash, so another host may stand before it; and a name before an @ is no host.
+    return url if is_ours and url.isprintable() and not set(url) & set("\\@ ") else None
 
 
 def _first(element: Element, *names: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 from typing import Protocol
+from urllib.parse import urlsplit
 from xml.etree.ElementTree import Element
 
 from credential_rotation.tableau import tsxml
@@ -41,6 +42,8 @@ _NO_SUCH_PAGE = "400006"
 class SignedIn(Protocol):
     """Sends requests of a signed-in user: the hook, to this module."""
 
+    base_url: str
+
     def version(self) -> ApiVersion:
         """The REST API version in use."""
 
@@ -60,6 +63,7 @@ class TableauSite:
 
     def __init__(self, api: SignedIn) -> None:
         self._api = api
+        self._host = urlsplit(api.base_url).hostname or ""
 
     def content(self, content_type: ContentType) -> list[Content]:
         """Every item of a type that the signed-in user can see.
@@ -80,7 +84,7 @@ class TableauSite:
                 hint = f"Give the user that right, or take '{content_type}' out of content_types."
                 raise NotAllowed(f"{error} {hint}", status=error.status, code=error.code) from None
             raise NotOnThisSite(str(error)) from None
-        return [read_content(element, content_type) for element in elements]
+        return [read_content(element, content_type, self._host) for element in elements]
 
     def connections(self, content: Content) -> list[Connection]:
         """The connections of an item, as they are now.

@@ -142,5 +142,5 @@ def test_a_connection_is_kept_alive_and_there_are_no_more_than_threads(
 def test_requests_are_counted(connect: Connect, server: TableauServer) -> None:
     hook = connect()
     hook.call("GET", "flows")
-    assert hook.traffic.as_dict() == {"requests": 3, "sign_ins": 1, "throttled": 0}
+    assert hook.traffic.counts() == {"requests": 3, "sign_ins": 1, "throttled": 0}
     assert len(server.requests) == 3

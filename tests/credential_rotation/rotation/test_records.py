@@ -44,6 +44,8 @@ FULL = target(
         not_before=1777708900.5,
     ),
     undoing="it did not connect",
+    content_url="https://tableau.acme.example/#/site/acme/workbooks/1",
+    seconds=1.5,
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -183,21 +184,38 @@ class TestCounts:
         assert (summary["updated"], summary["failed"], summary["gone"], summary["not_attempted"]) == (3, 2, 1, 0)
         assert summary["excluded"] == {"other_user": 2, "oauth": 1}
 
-    def test_the_brief_form_has_everything_but_the_connections(self) -> None:
-        made = report(target(1, outcome=Outcome.UPDATED))
-        assert made.brief() | {"connections": made.as_dict()["connections"]} == made.as_dict()
-        assert "connections" not in made.brief()
+    def test_the_brief_form_has_everything_but_the_connections_and_timings(self) -> None:
+        made = report(target(1, outcome=Outcome.UPDATED), timings={"bucket_seconds": 1})
+        whole = made.as_dict()
+        assert made.brief() | {"timings": {"bucket_seconds": 1}, "connections": whole["connections"]} == whole
+        assert not {"connections", "timings"} & set(made.brief())
         assert (made.brief()["requests"], made.brief()["sign_ins"], made.brief()["throttled"]) == (12, 1, 2)
         assert made.brief()["seconds"] == 3.1
+
+    def test_it_says_when_it_was_and_what_was_asked_for(self) -> None:
+        berlin = timezone(timedelta(hours=2))
+        started_at, ended_at = datetime(2026, 5, 1, 8, tzinfo=UTC), datetime(2026, 5, 1, 10, 0, 7, tzinfo=berlin)
+        brief = report(started_at=started_at, ended_at=ended_at, params={"dry_run": True}).brief()
+        assert brief["started_at"] == "2026-05-01T08:00:00+00:00"
+        assert brief["ended_at"] == "2026-05-01T08:00:07+00:00"
+        assert brief["params"] == {"dry_run": True}
+        assert report().brief()["started_at"] is None
 
     def test_a_connection_has_the_names_of_the_contract_and_survives_json(self) -> None:
         [row] = json.loads(json.dumps(report(target(1, outcome=Outcome.UPDATED, attempts=1)).as_dict()))["connections"]
         assert list(row) == [
             "tableau_conn_id", "site", "content_type", "content_id", "content_name", "project", "owner",
             "connection_id", "server_address", "username", "snowflake_conn_id", "outcome", "proof", "reason",
-            "attempts", "canary",
+            "attempts", "canary", "content_url", "seconds",
         ]  # fmt: skip
         assert row["outcome"] == "updated"
+
+    def test_a_line_leads_to_the_item_and_says_how_long_it_took(self) -> None:
+        page = "https://tableau.acme.example/#/site/acme/workbooks/1"
+        record = target(1, outcome=Outcome.UPDATED, content_url=page, seconds=1.23456)
+        [first, second] = report(record, excluded(2, Exclusion.OAUTH)).rows()
+        assert (first["content_url"], first["seconds"]) == (page, 1.235)
+        assert (second["content_url"], second["seconds"]) == (None, None)
 
 
 class TestTables:
@@ -209,6 +227,13 @@ class TestTables:
         text = report(target(1, content_name=name, project=name, owner=name, outcome=Outcome.UPDATED)).as_csv()
         [row] = csv.DictReader(io.StringIO(text, newline=""))
         assert row["content_name"] == row["project"] == row["owner"] == "'" + name
+
+    def test_a_spreadsheet_gets_the_page_of_each_item_after_what_it_had_before(self) -> None:
+        page = "https://tableau.acme.example/#/site/acme/workbooks/1"
+        text = report(target(1, outcome=Outcome.UPDATED, content_url=page)).as_csv()
+        [row] = csv.DictReader(io.StringIO(text, newline=""))
+        assert row["content_url"] == page
+        assert list(row)[-3:] == ["canary", "content_url", "seconds"]
 
     def test_awkward_names_come_back_from_the_csv(self) -> None:
         name = 'a, "b"; c\n<d> 売上 🚀'

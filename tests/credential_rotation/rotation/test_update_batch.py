@@ -167,6 +167,27 @@ class TestBatch:
         gone = [record for record in batch(many).records if record.outcome is Outcome.GONE]
         assert [record.content_id for record in gone] == [overview.id] * 3
 
+    def test_it_is_known_how_long_each_update_took_over_all_its_tries(
+        self, batch: Batch, many: list[ConnectionRecord], server: TableauServer
+    ) -> None:
+        server.faults.script(UPDATE, Slow(0.3), {"content_id": many[0].content_id})
+        tried_before = replace(many[1], seconds=100.0)
+        first, second, third = batch([many[0], tried_before, many[2]]).records
+        assert 0.3 <= (first.seconds or 0) < 100 < (second.seconds or 0) < 200
+        assert 0 < (third.seconds or 0) < 100
+
+    def test_what_was_held_back_took_no_time(self, batch: Batch, many: list[ConnectionRecord]) -> None:
+        result = batch(many, hold=lambda _: Hold(BUDGET_SPENT, retriable=True))
+        assert {record.seconds for record in result.records} == {None}
+
+    def test_an_update_that_failed_took_its_time(
+        self, batch: Batch, many: list[ConnectionRecord], server: TableauServer
+    ) -> None:
+        server.faults.script(UPDATE, Throttle("120"))
+        [failed] = batch(many[:1]).records
+        assert failed.outcome is Outcome.FAILED
+        assert (failed.seconds or 0) > 0
+
     def test_when_tableau_asks_for_a_long_wait_the_rest_is_held_up(
         self, batch: Batch, many: list[ConnectionRecord], server: TableauServer
     ) -> None:
@@ -273,8 +294,10 @@ class _SandboxTime:
         self._state = state
         self.slept: list[float] = []
 
-    def monotonic(self) -> float:
+    def time(self) -> float:
         return self._state.clock.now().timestamp()
+
+    monotonic = time
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -402,6 +425,8 @@ class TestProofs:
         assert calls > 1
         assert (server.requests.count(UPDATE), server.requests.count("refresh")) == (2, 2)
         assert {record.attempts for record in result.records} == {1}
+        # It is the wait for the refresh that takes long, and not the looks.
+        assert all(100 <= (record.seconds or 0) < 200 for record in result.records)
 
     def test_all_connections_of_an_item_are_embedded_before_one_of_them_is_proved(
         self, prove: ProvingBatch, site: Site, server: TableauServer

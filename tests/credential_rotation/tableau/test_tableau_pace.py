@@ -182,4 +182,4 @@ def test_traffic_is_counted_right_from_many_threads() -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: traffic.count(requests=1, throttled=1), range(500)))
     traffic.count(sign_ins=2)
-    assert traffic.as_dict() == {"requests": 500, "sign_ins": 2, "throttled": 500}
+    assert traffic.counts() == {"requests": 500, "sign_ins": 2, "throttled": 500}

@@ -1,0 +1,37 @@
+"""The asset that a rotation emits, for what is to follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset, AssetAlias
+
+from credential_rotation.rotation.outcomes import Outcome
+from credential_rotation.task_context import ThisTask
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+ROTATED = Asset("snowflake_pat_in_tableau")
+# What a task has for an outlet: a task with the asset itself emits an event whenever it is green, after a dry run, too.
+ROTATED_IF_WRITTEN = AssetAlias("snowflake_pat_in_tableau")
+
+_IN_NO_EVENT = (Outcome.PLANNED, Outcome.EXCLUDED)
+
+
+def emit_rotated(context: Context, task: ThisTask, summary: Mapping[str, Any]) -> None:
+    """Emit the asset, if the task ends well: the run was green. After a dry run, nothing is.
+
+    :param summary: the counts of the report
+    """
+    if task.dry_run:
+        return
+    extra = {
+        "run_id": task.run_id,
+        "snowflake_conn_ids": task.params.snowflake_conn_ids,
+        "tableau_conn_ids": task.params.tableau_conn_ids,
+        "targets": summary["targets"],
+        **{str(outcome): summary[outcome] for outcome in Outcome if outcome not in _IN_NO_EVENT},
+    }
+    context["outlet_events"][ROTATED_IF_WRITTEN].add(ROTATED, extra=extra)

@@ -1,0 +1,126 @@
+"""What is told of a run to where Airflow's own metrics go: StatsD, Datadog or OpenTelemetry (``[metrics]``).
+
+Names as Airflow has them: with tags, and, unless ``[metrics] legacy_names_on`` is off, once more with the values of the
+tags in the name, for a StatsD that knows no tags. Whatever goes wrong here changes no run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from airflow.sdk.configuration import conf
+from airflow.sdk.observability import stats
+
+from credential_rotation.renewal.report import RenewalReport
+from credential_rotation.rotation.outcomes import Outcome
+from credential_rotation.rotation.report import Report
+
+log = logging.getLogger(__name__)
+
+PREFIX = "credential_rotation."
+
+
+class Kind(StrEnum):
+    """Of metrics."""
+
+    GAUGE = "gauge"
+    TIMER = "timer"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric; its name comes after ``credential_rotation.``."""
+
+    name: str
+    kind: Kind
+    tags: tuple[str, ...]
+    means: str
+
+
+# Those of a run that writes; nothing is planned or excluded in its end.
+_OUTCOMES = [outcome for outcome in Outcome if outcome not in (Outcome.PLANNED, Outcome.EXCLUDED)]
+_PAIR = ("snowflake_conn_id", "tableau_conn_id")
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        "seconds_to_expiry",
+        Kind.GAUGE,
+        ("snowflake_conn_id",),
+        "until the token in force expires, as the last renewal saw it, dry runs too; below 0 when it has expired",
+    ),
+    Metric("renewal.renewed", Kind.GAUGE, (), "tokens that a renewal has renewed"),
+    Metric("renewal.failed", Kind.GAUGE, (), "tokens that a person has to look at after a renewal"),
+    Metric("targets", Kind.GAUGE, _PAIR, "connections that embed this credential on this site"),
+    *(Metric(str(outcome), Kind.GAUGE, _PAIR, f"of these, the ones with outcome `{outcome}`") for outcome in _OUTCOMES),
+    Metric("run.targets", Kind.GAUGE, (), "targets of the whole run"),
+    *(
+        Metric(f"run.{outcome}", Kind.GAUGE, (), f"connections of the whole run with outcome `{outcome}`{more}")
+        for outcome in _OUTCOMES
+        for more in [", and items that could not be read" if outcome is Outcome.FAILED else ""]
+    ),
+    Metric("run.problems", Kind.GAUGE, (), "what else made it red: wrong params, say, or a site that can't be read"),
+    Metric("run.requests", Kind.GAUGE, (), "requests to Tableau"),
+    Metric("run.throttled", Kind.GAUGE, (), "answers of Tableau that asked to slow down (429)"),
+    Metric("run.duration", Kind.TIMER, (), "from the start of the run to its report"),
+)
+_KNOWN = {metric.name: metric for metric in METRICS}
+
+
+def tell_rotation(report: Report) -> None:
+    """Tell of a rotation; of a dry run nothing, since it changes nothing."""
+    if report.dry_run:
+        return
+    with _harmless():
+        pairs: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        for record in report.records:
+            if record.is_target:
+                pairs[str(record.snowflake_conn_id), record.tableau_conn_id][str(record.outcome)] += 1
+        for pair, counted in pairs.items():
+            _gauge("targets", counted.total(), *pair)
+            for outcome in _OUTCOMES:
+                _gauge(str(outcome), counted[outcome], *pair)
+        summary = report.summary
+        for name in ("targets", *_OUTCOMES):
+            _gauge(f"run.{name}", summary[name])
+        _gauge("run.problems", len(report.problems))
+        for name in ("requests", "throttled"):
+            _gauge(f"run.{name}", report.traffic.get(name, 0))
+        stats.timing(f"{PREFIX}run.duration", timedelta(seconds=report.seconds))
+
+
+def tell_renewal(report: RenewalReport, now: datetime | None = None) -> None:
+    """Tell of a renewal; of a dry run only how long the tokens live, since it renews nothing."""
+    with _harmless():
+        for user in report.users:
+            if user.expires_at is not None:
+                left = datetime.fromisoformat(user.expires_at) - (now or datetime.now(UTC))
+                _gauge("seconds_to_expiry", round(left.total_seconds()), user.snowflake_conn_id)
+        if not report.dry_run:
+            for name in ("renewed", "failed"):
+                _gauge(f"renewal.{name}", report.summary[name])
+
+
+def _gauge(name: str, value: float, *tags: str) -> None:
+    metric = _KNOWN[name]
+    stats.gauge(PREFIX + name, value, tags=dict(zip(metric.tags, tags, strict=True)))
+    if tags and conf.getboolean("metrics", "legacy_names_on", fallback=True):
+        stats.gauge(PREFIX + ".".join([name, *map(_in_a_name, tags)]), value)
+
+
+def _in_a_name(value: str) -> str:
+    # As Airflow does it: a dot would be taken for one level more.
+    return stats.normalize_name_for_stats(value, log_warning=False).replace(".", "__")
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        log.warning("The metrics of this run could not be sent.", exc_info=True)
