@@ -17,7 +17,8 @@ connection (in batches where there are many). What holds the current token alrea
 | `sign_out` | ends the Tableau session of this run | no |
 
 Begin with `{"dry_run": true}`. After mending what failed, clear the tasks that failed or were skipped: only what is not
-done is done again. `{"roll_back": true}` puts the secret before back into what the latest run updated.
+done is done again. `{"roll_back": true}` puts the secret before back into what the latest run updated. A run that ends
+green emits the asset `snowflake_pat_in_tableau`, a dry run excepted.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, dag, t
 
 from credential_rotation import rotate_tasks
 from credential_rotation.approval import ApproveUpdates
+from credential_rotation.asset_events import ROTATED_IF_WRITTEN
 from credential_rotation.dag_params import rotation_params
 from credential_rotation.retry_policy import RotationRetryPolicy
 from credential_rotation.settings import Settings
@@ -97,7 +99,7 @@ def rotate_snowflake_pat_in_tableau() -> None:
         """Write to the connections of one batch."""
         return rotate_tasks.update_connections(batch)
 
-    @task(trigger_rule="all_done", retries=1)
+    @task(trigger_rule="all_done", retries=1, outlets=[ROTATED_IF_WRITTEN])
     def report() -> dict[str, Any]:
         """Say what became of each connection; fails when the run must be red."""
         return rotate_tasks.report()

@@ -32,10 +32,17 @@ class Teller(BaseNotifier):
 
 
 class _Instance:
-    dag_id, run_id = "renew_snowflake_pat", "manual__1"
+    dag_id, run_id = "renew_snowflake_pat", "manual__2026-05-01T08:00:00+00:00"
 
 
 CONTEXT: Any = {"ti": _Instance(), "dag": DAG("renew_snowflake_pat", schedule=None)}
+
+
+BRIEF = {"run_id": _Instance.run_id, "state": "failed", "dry_run": False, "report": "/reports/report.json"}
+
+
+def send(text: str | None, verdict: str = "", summary: dict[str, Any] | None = None, **brief: Any) -> None:
+    send_message(text, CONTEXT, brief=BRIEF | brief, summary=summary or {}, verdict=verdict)
 
 
 def setting(**arguments: object) -> str:
@@ -48,13 +55,33 @@ def _nothing_told() -> None:
 
 
 def test_the_message_says_how_the_run_ended_and_where_to_look() -> None:
-    text = "{{ credential_rotation.state }}: {{ credential_rotation.verdict }} {{ credential_rotation.url }}"
-    send_message(setting(text=text), CONTEXT, state="failed", verdict="etl: {{ too late }}", report="/r.json")
-    assert Teller.told == ["failed: etl: {{ too late }} /dags/renew_snowflake_pat/runs/manual__1"]
+    text = "{{ credential_rotation.state }}: {{ credential_rotation.verdict }} {{ credential_rotation.report }}"
+    send(setting(text=text), "etl: {{ too late }}")
+    assert Teller.told == ["failed: etl: {{ too late }} /reports/report.json"]
+
+
+def test_the_link_leads_to_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.acme.example/base/")
+    send(setting(text="{{ credential_rotation.url }}"))
+    run = "manual__2026-05-01T08%3A00%3A00%2B00%3A00"
+    assert Teller.told == [f"https://airflow.acme.example/base/dags/renew_snowflake_pat/runs/{run}"]
+
+
+def test_the_numbers_are_there_one_by_one_and_ready_made() -> None:
+    text = "{{ credential_rotation.summary.failed }} {{ credential_rotation.text }}"
+    send(setting(text=text), summary={"users": 3, "renewed": 0, "failed": 2})
+    [told] = Teller.told
+    assert told.startswith("2 renew_snowflake_pat: failed\n")
+    assert "users 3, failed 2" in told.splitlines()
+
+
+def test_a_name_can_not_add_a_line() -> None:
+    send(setting(text="{{ credential_rotation.text }}"), "Orders\r\nRun: https://evil.example")
+    assert "Orders Run: https://evil.example" in Teller.told[0].splitlines()
 
 
 def test_without_the_setting_nothing_is_sent() -> None:
-    send_message(None, CONTEXT, state="failed", verdict="", report="")
+    send(None)
     assert Teller.told == []
 
 
@@ -63,7 +90,7 @@ def test_a_message_that_can_not_be_sent_is_logged_and_changes_nothing(
     text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
-        send_message(text, CONTEXT, state="success", verdict="", report="")
+        send(text)
     assert "could not be sent" in caplog.text
     assert Teller.told == []
 

@@ -111,6 +111,16 @@ class AirflowUnderTest:
             )
             os.close(theirs)
 
+    def events(self, run: Run) -> list[dict[str, Any]]:
+        """What a run emitted, as Airflow keeps it: the name of each asset, and the extra of its event."""
+        with sqlite3.connect(self.home / "airflow.db") as database:
+            found = database.execute(
+                "SELECT asset.name, asset_event.extra FROM asset_event JOIN asset ON asset.id = asset_event.asset_id"
+                " WHERE asset_event.source_run_id = ? ORDER BY asset_event.id",
+                (run.run_id,),
+            ).fetchall()
+        return [{"asset": name, **json.loads(extra)} for name, extra in found]
+
     def forget_ledgers(self) -> None:
         """Let nothing be known of any Tableau: a new one may well have the port and the LUIDs of one before."""
         shutil.rmtree(self.home / "credential_rotation" / "ledger", ignore_errors=True)

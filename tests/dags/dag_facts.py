@@ -15,6 +15,7 @@ from airflow import plugins_manager
 from airflow.configuration import conf
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import BaseHook, Variable
+from airflow.serialization.serialized_objects import DagSerialization
 
 # What a file does that is parsed every 30 seconds must not depend on anybody's answer.
 _FORBIDDEN = (
@@ -85,9 +86,14 @@ def _dag(dag: Any) -> dict[str, Any]:
         "tags": sorted(dag.tags),
         "max_active_runs": dag.max_active_runs,
         "catchup": dag.catchup,
+        "dependencies": sorted(map(_dependency, DagSerialization.to_dict(dag)["dag"]["dag_dependencies"])),
         "params": {name: dag.params.get_param(name).schema for name in dag.params},
         "tasks": {task.task_id: _task(task) for task in dag.tasks},
     }
+
+
+def _dependency(each: Any) -> str:
+    return f"{each['source']} -> {each['target']}: {each['label']}"
 
 
 def _task(task: Any) -> dict[str, Any]:
@@ -103,6 +109,7 @@ def _task(task: Any) -> dict[str, Any]:
         "at_once": own.get("max_active_tis_per_dagrun"),
         "teardown": bool(getattr(task, "is_teardown", False)),
         "trigger_rule": str(own.get("trigger_rule")),
+        "outlets": [f"{type(outlet).__name__} {outlet.name}" for outlet in own.get("outlets") or ()],
     }
 
 

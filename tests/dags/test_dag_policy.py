@@ -118,6 +118,17 @@ def test_the_report_is_made_whatever_happened_and_decides_the_colour_of_the_run(
     assert rotation["tasks"]["sign_out"]["teardown"]
 
 
+def test_the_dags_are_linked_by_assets_as_airflow_and_lineage_see_them(facts: Facts) -> None:
+    assert facts["dags"]["renew_snowflake_pat"]["dependencies"] == ["renew_snowflake_pat -> asset: snowflake_pat"]
+    # An alias, since a task whose outlet is the asset itself emits it after a dry run, too.
+    assert facts["dags"][DAG_ID]["dependencies"] == [
+        f"asset -> {DAG_ID}: snowflake_pat",
+        f"{DAG_ID} -> asset-alias: snowflake_pat_in_tableau",
+    ]
+    outlets = {task_id: task["outlets"] for task_id, task in facts["dags"][DAG_ID]["tasks"].items() if task["outlets"]}
+    assert outlets == {"report": ["AssetAlias snowflake_pat_in_tableau"]}
+
+
 def test_updates_are_bounded_by_the_setting(rotation: Facts, tmp_path: Path) -> None:
     assert rotation["tasks"]["update_connections"]["at_once"] == 8
     changed = _load(tmp_path, CREDENTIAL_ROTATION_MAX_PARALLEL_TASKS="3")

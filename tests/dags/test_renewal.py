@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -113,6 +114,27 @@ def test_what_expires_soon_is_renewed_and_tried(staged: Stage) -> None:
     for credential in USERS:
         assert staged.in_force(credential.login).secret != credential.secret
     assert run.states("publish") == ["success"]
+
+
+@in_variables
+def test_whoever_follows_is_told_which_tokens_are_new_and_no_secret(staged: Stage) -> None:
+    run = staged.renew()
+    [event] = staged.airflow.events(run)
+    users = {user["snowflake_conn_id"]: user for user in run.report["users"]}
+    assert event == {
+        "asset": "snowflake_pat",
+        "snowflake_conn_ids": list(users),
+        "tokens": [
+            {
+                "snowflake_conn_id": conn_id,
+                "user": credential.login,
+                "token_name": staged.in_force(credential.login).name,
+                "expires_at": users[conn_id]["expires_at"],
+            }
+            for conn_id, credential in zip(users, USERS, strict=True)
+        ],
+    }
+    assert not [name for name, secret in staged.rotate.secrets.items() if secret in json.dumps(event)]
 
 
 def test_the_rotation_that_follows_embeds_the_renewed_tokens(staged: Stage) -> None:

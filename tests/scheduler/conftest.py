@@ -12,6 +12,7 @@ from sandbox.leaks import ArgumentWatch, Scanner
 from sandbox.local_airflow import LocalAirflow
 from sandbox.tableau import TableauServer, TableauState
 from tests.scheduler import small_site
+from tests.statsd_listener import StatsdListener
 
 LEAKY_DAGS = Path(__file__).parent / "leaky_dags"
 LEAKED = "this-one-is-let-out-on-purpose"
@@ -29,8 +30,16 @@ def tableau(state: TableauState) -> Iterator[TableauServer]:
 
 
 @pytest.fixture(scope="session")
+def statsd() -> Iterator[StatsdListener]:
+    """Where this Airflow's metrics go."""
+    listening = StatsdListener()
+    yield listening
+    listening.close()
+
+
+@pytest.fixture(scope="session")
 def airflow(
-    tableau: TableauServer, state: TableauState, tmp_path_factory: pytest.TempPathFactory
+    tableau: TableauServer, state: TableauState, statsd: StatsdListener, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalAirflow]:
     connections = stage.airflow_connections(tableau.port, state.site)
     connections["leaky"] = {"conn_type": "generic", "login": "nobody", "password": LEAKED}
@@ -39,7 +48,7 @@ def airflow(
         dag_ids=[stage.DAG_ID, "leaky"],
         connections=connections,
         further_dags_folders={"leaky": LEAKY_DAGS},
-        env=stage.ENVIRONMENT,
+        env=stage.ENVIRONMENT | statsd.environment,
     ) as started:
         yield started
 

@@ -19,6 +19,7 @@ from sandbox.tableau import TableauCode, TableauServer
 from sandbox.verdict import compare_with_report, judge, take_snapshot
 from tests.scheduler import small_site
 from tests.scheduler.conftest import LEAKED
+from tests.statsd_listener import StatsdListener
 
 pytestmark = pytest.mark.scheduler
 
@@ -133,6 +134,20 @@ def test_a_second_run_finds_nothing_left_to_do(repeated: Rotation) -> None:
     assert repeated.wrong_in_tableau == []
     assert repeated.wrong_in_report == []
     assert repeated.writes == 0
+
+
+def test_its_metrics_arrive_where_airflow_s_do(
+    repeated: Rotation, tableau: TableauServer, statsd: StatsdListener
+) -> None:
+    heard, targets = statsd.heard(), len(tableau.state.site.expected_targets())
+    assert (heard["run.targets"], heard["run.unchanged"], heard["run.failed"]) == (
+        f"{targets}|g",
+        f"{targets}|g",
+        "0|g",
+    )
+    assert heard["unchanged.snowflake_bi.tableau_default"] == f"{len(tableau.state.site.expected_targets('bi'))}|g"
+    assert heard["run.requests"] == f"{repeated.report['requests']}|g"
+    assert heard["run.duration"].endswith("|ms")
 
 
 def test_a_refresh_is_waited_for_without_a_worker(
