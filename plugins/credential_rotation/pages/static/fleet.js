@@ -123,7 +123,7 @@ async function refresh() {
   const answer = await fetch("./", { credentials: "same-origin" }).catch(() => null);
   if (!answer?.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const open = !find("#further-runs")?.hidden;
+  const open = find("#further-runs")?.hidden === false;
   find("[data-fleet]").replaceWith(page.querySelector("[data-fleet]"));
   if (open) show("further-runs");
 }
