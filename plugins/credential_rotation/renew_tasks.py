@@ -113,8 +113,8 @@ def publish() -> dict[str, Any]:
     if not new:
         raise AirflowSkipException("There is no token that the rotation does not know of.")
     log.info("The rotation in Tableau of these follows: %s.", ", ".join(new))
-    users = {user.snowflake_conn_id: user for user in task.users()}
-    return {"snowflake_conn_ids": new, "tokens": [users[conn_id].token_facts for conn_id in new if conn_id in users]}
+    renewed = [user.token_in_force for user in task.users() if user.snowflake_conn_id in new]
+    return {"snowflake_conn_ids": new, "renewed": renewed}
 
 
 def report() -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import requests
+from airflow._shared.secrets_masker import redact
 
 from credential_rotation.renewals import Renewals
 from sandbox import stage
@@ -124,16 +125,18 @@ def test_whoever_follows_is_told_which_tokens_are_new_and_no_secret(staged: Stag
     assert event == {
         "asset": "snowflake_pat",
         "snowflake_conn_ids": list(users),
-        "tokens": [
+        "renewed": [
             {
                 "snowflake_conn_id": conn_id,
                 "user": credential.login,
-                "token_name": staged.in_force(credential.login).name,
+                "pat_name": staged.in_force(credential.login).name,
                 "expires_at": users[conn_id]["expires_at"],
             }
             for conn_id, credential in zip(users, USERS, strict=True)
         ],
     }
+    # As Airflow's API and UI show it.
+    assert redact(event) == event
     assert not [name for name, secret in staged.rotate.secrets.items() if secret in json.dumps(event)]
 
 

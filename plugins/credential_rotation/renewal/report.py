@@ -41,10 +41,14 @@ class UserReport:
         return self.outcome == PLANNED
 
     @property
-    def token_facts(self) -> dict[str, Any]:
+    def token_in_force(self) -> dict[str, Any]:
         """Which token is in force, for whoever is told of it; no secret."""
-        names = ("snowflake_conn_id", "user", "token_name", "expires_at")
-        return {name: getattr(self, name) for name in names}
+        return {
+            "snowflake_conn_id": self.snowflake_conn_id,
+            "user": self.user,
+            "pat_name": self.token_name,  # Airflow shows *** for whatever has "token" in its name
+            "expires_at": self.expires_at,
+        }
 
     def with_token_of(self, decision: Decision, now: datetime, renew_before_days: float) -> UserReport:
         """With how the token stands."""
