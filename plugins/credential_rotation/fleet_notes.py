@@ -12,7 +12,7 @@ from credential_rotation.fleet.model import RunBrief
 from credential_rotation.fleet.site_state import TokenInForce
 from credential_rotation.fleet.writing import Rotation, note_renewal, note_rotation
 from credential_rotation.plan_files import find_sites, read_secrets
-from credential_rotation.renewal.report import RENEWED, RenewalReport
+from credential_rotation.renewal.report import RenewalReport
 from credential_rotation.renewal_context import RenewalTask
 from credential_rotation.running_task import RunningTask
 from credential_rotation.task_context import ThisTask
@@ -38,9 +38,7 @@ def leave_rotation(task: ThisTask, brief: Mapping[str, Any], verdict: str) -> No
 def leave_renewal(task: RenewalTask, report: RenewalReport) -> None:
     """Add a run of the renewal."""
     with _harmless():
-        renewed = sum(user.outcome == RENEWED for user in report.users)
-        summary = {"users": len(report.users), "renewed": renewed, "failed": len(report.failed)}
-        note_renewal(task.settings.reports, _brief(task, report.state, report.verdict(), summary), report)
+        note_renewal(task.settings.reports, _brief(task, report.state, report.verdict(), report.summary), report)
 
 
 def _brief(task: RunningTask, state: str, verdict: str, summary: Mapping[str, Any]) -> RunBrief:
