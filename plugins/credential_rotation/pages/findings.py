@@ -49,10 +49,11 @@ class Named:
             content_type=type_words(row.get("content_type")),
             username=str(row.get("username") or ""),
             url=web_address(row.get("content_url")),
-            look=look(row.get("outcome")),
+            look=look(row.get("outcome"), well=is_well(row)),
             reason=str(row.get("reason") or ""),
             proof=proof,
-            proof_means=PROOF_MEANS[Proof(proof)] if proof in list(Proof) else "",
+            # How one that failed was to be proved is in its reason.
+            proof_means=PROOF_MEANS[Proof(proof)] if proof in list(Proof) and is_well(row) else "",
         )
 
 
@@ -130,8 +131,8 @@ class Findings:
     @property
     def causes(self) -> list[Cause]:
         """What a person has to look at first, and what concerns most connections."""
-        order = list(LOOKS)
-        return sorted(self._causes.values(), key=lambda cause: (order.index(Outcome(cause.outcome)), -cause.count))
+        order = {str(outcome): place for place, outcome in enumerate(LOOKS)}
+        return sorted(self._causes.values(), key=lambda cause: (order.get(cause.outcome, len(order)), -cause.count))
 
     @property
     def credentials(self) -> list[Credential]:
@@ -154,7 +155,7 @@ class Findings:
         pattern = _without_what_varies(reason, row)
         cause = self._causes.get((outcome, pattern))
         if cause is None:
-            cause = Cause(len(self._causes) + 1, outcome, look(outcome), reason, advice_for(reason))
+            cause = Cause(len(self._causes) + 1, outcome, look(outcome, well=False), reason, advice_for(reason))
             self._causes[outcome, pattern] = cause
         elif reason != cause.reason:
             cause.reason = pattern
@@ -172,7 +173,9 @@ def is_well(row: Mapping[str, Any]) -> bool:
 
 def _without_what_varies(reason: str, row: Mapping[str, Any]) -> str:
     for name in _names(row):
-        reason = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", _ELLIPSIS, reason)
+        # Asked first, since each is another pattern to compile.
+        if name in reason:
+            reason = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", _ELLIPSIS, reason)
     return _VARIES.sub(_ELLIPSIS, reason)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from credential_rotation.pages.findings import Findings
 from credential_rotation.pages.verdict import is_roll_back
-from credential_rotation.pages.wording import LOOKS, Look, counted
+from credential_rotation.pages.wording import LOOKS, Look, counted, look
 from credential_rotation.rotation.outcomes import Outcome
 
 # From what is done to what is not.
@@ -66,7 +66,7 @@ def shares_of(found: Findings) -> list[Share]:
     shares, start = [], 0.0
     for outcome, number in numbers.items():
         width = widths[outcome] * scale
-        shares.append(Share(LOOKS[outcome], number, round(start, 3), round(width, 3)))
+        shares.append(Share(look(outcome, well=not found.not_done[outcome]), number, round(start, 3), round(width, 3)))
         start += width
     return shares
 

@@ -26,6 +26,7 @@ class Plot:
     title: str
     says: str
     svg: Markup
+    legend: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def draw(timings: Mapping[str, Any]) -> Plots:
     if not requests and not slowest:
         return Plots(missing=NOTHING_MEASURED)
     try:
-        import pygal  # noqa: F401, PLC0415 (only who draws needs it)
+        import pygal  # type: ignore[import-untyped]  # noqa: F401, PLC0415 (only who draws needs it)
     except ImportError:
         return Plots(missing=NO_PYGAL)
     drawn = []
@@ -57,11 +58,11 @@ def draw(timings: Mapping[str, Any]) -> Plots:
     return Plots(tuple(drawn))
 
 
-def _over_time(requests: Sequence[Sequence[float]], bucket: float) -> Plot:
+def _over_time(requests: Sequence[Sequence[int]], bucket: float) -> Plot:
     import pygal  # noqa: PLC0415
 
     chart = _chart(pygal.StackedBar, height=210)
-    times = [int(at) for at, *_ in requests]
+    times = [at for at, *_ in requests]
     tick = next((each for each in _TICKS if times[-1] / each <= _MOST_TICKS), _TICKS[-1])
     chart.x_labels = [_clock(at) for at in times]
     chart.x_labels_major = [_clock(at) for at in times if at % tick == 0]
@@ -76,7 +77,8 @@ def _over_time(requests: Sequence[Sequence[float]], bucket: float) -> Plot:
         f"{counted(sum(sent for _, sent, _ in requests), 'request')} to Tableau, counted every {duration(bucket)}: "
         f"at most {most / bucket:.3g} a second; {slowed}."
     )
-    return Plot("Requests over time", says, _svg(chart, f"Requests over time. {says}"))
+    legend = (("plan", "answered"), ("warn", "asked to slow down")) if throttled else ()
+    return Plot("Requests over time", says, _svg(chart, f"Requests over time. {says}"), legend)
 
 
 def _slowest(slowest: Sequence[Mapping[str, Any]]) -> Plot:
@@ -93,11 +95,11 @@ def _slowest(slowest: Sequence[Mapping[str, Any]]) -> Plot:
         f"{what} the {type_words(first.get('content_type'))} {_printable(first.get('content_name'))} took "
         f"{duration(float(first.get('seconds') or 0))}."
     )
-    return Plot("What took longest", says, _svg(chart, f"What took longest, in seconds. {says}"))
+    return Plot("What took longest, in seconds", says, _svg(chart, f"What took longest, in seconds. {says}"))
 
 
 def _chart(kind: Any, *, height: int) -> Any:
-    from pygal.style import Style  # noqa: PLC0415
+    from pygal.style import Style  # type: ignore[import-untyped]  # noqa: PLC0415
 
     chart = kind(
         width=600,

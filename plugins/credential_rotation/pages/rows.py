@@ -19,8 +19,9 @@ _TEXTS = (
     "site", "tableau_conn_id", "server_address", "content_id", "connection_id", "url_base", "url_tail",
 )  # fmt: skip
 _NUMBERS = ("attempts", "seconds", "canary", "cause")
-# Where a person looks when a row is opened; what is in a column already is not told again.
+# What a person sees who opens a row; a long reason is cut short in its column.
 _DETAILS = {
+    "reason": "Reason",
     "owner": "Owner",
     "site": "Site",
     "tableau_conn_id": "Tableau connection",
@@ -111,9 +112,9 @@ class ConnectionsTable:
             "details": _DETAILS,
         }
         yield Markup(f'{_dumps(head)[:-1]},"rows":[')  # noqa: S704 (escaped by _dumps)
-        yield from _joined(itertools.chain.from_iterable(self._rows.values()))
+        yield from _joined(",\n".join(some) for some in _batched(itertools.chain.from_iterable(self._rows.values())))
         yield Markup('],"words":[')
-        yield from _joined(map(_dumps, self._words))
+        yield from _joined(_dumps(some)[1:-1] for some in _batched(self._words))
         yield Markup("]}")
 
     def _code(self, text: object) -> int:
@@ -148,8 +149,8 @@ def _dumps(value: Any) -> str:
 
 def _joined(texts: Iterable[str]) -> Iterator[Markup]:
     between = ""
-    for some in _batched(texts):
-        yield Markup(between + ",\n".join(some))  # noqa: S704 (numbers, and what _dumps escaped)
+    for text in texts:
+        yield Markup(between + text)  # noqa: S704 (numbers, and what _dumps escaped)
         between = ",\n"
 
 

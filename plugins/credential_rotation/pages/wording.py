@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -27,8 +27,8 @@ class Look:
 # What a person has to look at comes first; tables are in this order.
 LOOKS: dict[Outcome, Look] = {
     Outcome.FAILED: Look("✕", "failed", "bad"),
+    Outcome.ROLLED_BACK: Look("↺", "rolled back", "plan"),
     Outcome.NOT_ATTEMPTED: Look("⊘", "not attempted", "warn"),
-    Outcome.ROLLED_BACK: Look("↺", "rolled back", "warn"),
     Outcome.PLANNED: Look("◌", "planned", "plan"),
     Outcome.UPDATED: Look("✓", "updated", "good"),
     Outcome.UNCHANGED: Look("=", "unchanged", "good"),
@@ -37,12 +37,16 @@ LOOKS: dict[Outcome, Look] = {
 }
 
 
-def look(outcome: object) -> Look:
-    """How an outcome is shown; one that this version does not know is shown as it is."""
+def look(outcome: object, *, well: bool = True) -> Look:
+    """How an outcome is shown; one that this version does not know is shown as it is.
+
+    :param well: whether the run was asked for it: to be rolled back is good or bad news
+    """
     try:
-        return LOOKS[Outcome(str(outcome))]
+        known = LOOKS[Outcome(str(outcome))]
     except ValueError:
         return Look("?", str(outcome).replace("_", " "), "idle")
+    return known if well or known.tone != "plan" else replace(known, tone="warn")
 
 
 def number(value: float) -> str:

@@ -9,6 +9,11 @@
   const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
   const count = new Intl.NumberFormat("en");
 
+  const LUID = /\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b/gi;
+
+  // A narrow screen lays rows out as cards, and would take these away from them.
+  const ROLES = { tr: "row", td: "cell" };
+
   // What a column is sorted by where that is not the field of its name.
   const SORTED_BY = { content: "content_name", user: "username" };
 
@@ -85,6 +90,7 @@
     const element = (name, className, ...children) => {
       const made = document.createElement(name);
       if (className) made.className = className;
+      if (name in ROLES) made.role = ROLES[name];
       made.append(...children);
       return made;
     };
@@ -107,7 +113,8 @@
     const cells = {
       outcome: (row) => {
         const outcome = value(row, "outcome");
-        const [symbol, tone] = data.outcomes[outcome] ?? ["?", "idle"];
+        const [symbol, usual] = data.outcomes[outcome] ?? ["?", "idle"];
+        const tone = usual === "plan" && value(row, "cause") ? "warn" : usual;
         const mark = element("span", "symbol", symbol);
         mark.ariaHidden = "true";
         const made = [element("span", `outcome ${tone}`, mark, outcome)];
@@ -120,7 +127,8 @@
           value(row, "project"), value(row, "content_type"), data.sites > 1 && value(row, "site"),
         ),
       user: (row) => lines(element("bdi", "", value(row, "username")), value(row, "snowflake_conn_id")),
-      reason: (row) => [element("bdi", "", value(row, "reason"))],
+      // What Tableau says comes after the address that was asked, which is long and tells a person nothing.
+      reason: (row) => [element("bdi", "", value(row, "reason").replaceAll(LUID, "…"))],
       attempts: (row) => [value(row, "attempts") ? count.format(value(row, "attempts")) : ""],
       seconds: (row) => [value(row, "seconds") === null ? "" : value(row, "seconds").toFixed(1)],
     };
@@ -132,7 +140,7 @@
         if (!text) continue;
         const told = element("dd", "", element("bdi", "", text));
         told.dataset.field = field;
-        list.append(element("div", "", element("dt", "", title), told));
+        list.append(element("div", field === "reason" ? "whole" : "", element("dt", "", title), told));
       }
       const cell = element("td", "", list);
       cell.colSpan = columnCount;
@@ -154,7 +162,7 @@
     }
 
     function shown(row) {
-      const tr = document.createElement("tr");
+      const tr = element("tr", "");
       for (const column of columns) {
         const made = cells[column]?.(row) ?? [String(value(row, column) ?? "")];
         tr.append(element("td", column, ...made));
