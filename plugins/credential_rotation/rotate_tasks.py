@@ -21,6 +21,7 @@ from credential_rotation.fleet_notes import leave_rotation
 from credential_rotation.journal import read_journals
 from credential_rotation.known_content import SiteMemory
 from credential_rotation.messages import send_message
+from credential_rotation.pages.report_page import write_report_page
 from credential_rotation.plan_files import (
     find_plan,
     read_batch,
@@ -219,7 +220,10 @@ def _write_report(task: ThisTask) -> tuple[dict[str, Any], str]:
     log.info("Run %s: %s\n%s\nReport: %s", made.run_id, made.state, made.as_table(), path)
     metrics.tell_rotation(made)
     _note_arrivals(task, made)
-    return made.brief() | {"report": path}, made.verdict()
+    brief = made.brief() | {"report": path}
+    if note := write_report_page(task.folder, {**made.head(), "connections": made.rows()}):
+        brief["notes"].append(note)
+    return brief, made.verdict()
 
 
 def _note_arrivals(task: ThisTask, made: Report) -> None:

@@ -2,7 +2,7 @@
 
     <reports>/<dag id>/<run id>/
 
-    report.json, report.csv
+    report.json, report.csv, report.html
     work/run.json                       shows that the folder can be written
     work/inventory-<connection>.json
     work/plan.json                      what is decided on each connection
@@ -99,9 +99,9 @@ class Folder:
         """
         return self._write(name, _lines(value))
 
-    def write_text(self, name: str, text: str) -> str:
-        """Write a file; where it now is."""
-        return self._write(name, [text])
+    def write_text(self, name: str, text: str | Iterable[str]) -> str:
+        """Write a file, whose text may come in pieces; where it now is."""
+        return self._write(name, [text] if isinstance(text, str) else text)
 
     def _write(self, name: str, pieces: Iterable[str]) -> str:
         """Write a file, as a whole or not at all, and without all of its text in memory where that is possible."""
@@ -113,9 +113,13 @@ class Folder:
         local.parent.mkdir(parents=True, exist_ok=True)
         # Not named after the process: its threads, and other hosts, may write the same file.
         unfinished = local.with_name(f".{uuid.uuid4().hex}")
-        with unfinished.open("w", encoding="utf-8") as file:
-            file.writelines(pieces)
-        unfinished.replace(local)
+        try:
+            with unfinished.open("w", encoding="utf-8") as file:
+                file.writelines(pieces)
+            unfinished.replace(local)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
         return str(local)
 
     def names(self, folder: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -139,6 +140,20 @@ def test_a_process_that_is_killed_while_it_writes_leaves_the_file_of_before(
             folder.write("work/task.json", "after")
     assert folder.read("work/task.json") == "before"
     assert folder.names("work") == ["work/task.json"]
+
+
+def test_a_text_may_come_in_pieces_and_one_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
+    folder = RunFolder(DAG, RUN, str(tmp_path))
+    assert Path(folder.write_text("report.html", iter(["<p>", "1</p>"]))).read_text() == "<p>1</p>"
+
+    def broken() -> Iterator[str]:
+        yield "<p>"
+        raise RuntimeError("broken off")
+
+    with pytest.raises(RuntimeError, match="broken off"):
+        folder.write_text("report.html", broken())
+    assert Path(tmp_path / DAG / RUN / "report.html").read_text() == "<p>1</p>"
+    assert os.listdir(tmp_path / DAG / RUN) == ["report.html"]  # noqa: PTH208 (hidden ones, too)
 
 
 def test_what_another_task_wrote_since_the_last_listing_is_listed(root: str) -> None:
