@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+DOCS := .venv-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui kills chaos bench test test-kills test-cluster lint lock clean
+.PHONY: help install demo ui kills chaos bench test test-kills test-cluster lint docs reference lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -22,6 +23,12 @@ $(VENV)/.installed: requirements-pip.lock requirements-dev.lock
 
 $(VENV)/.installed-cluster: $(VENV)/.installed requirements-cluster.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-cluster.lock
+	@touch $@
+
+$(DOCS)/.installed: requirements-pip.lock requirements-docs.lock
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-pip.lock
+	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.lock
 	@touch $@
 
 demo: install  ## renew tokens and rotate them in a sandbox Tableau on a real local Airflow, and look that it is so
@@ -53,16 +60,23 @@ lint: install  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(DOCS)/.installed  ## the pages in docs/ as a site, into site/; a link that leads nowhere fails
+	$(DOCS)/bin/zensical build --clean --strict
+
+reference: install  ## write docs/reference.md out of the code
+	PYTHONPATH=plugins $(BIN)/python -m sandbox reference
+
 # Older pips take celery[redis]==… for no pin of celery[redis] where the extra is stripped; and elsewhere need it stripped.
 lock:  ## pin the newest versions that fit, with hashes (needs uv)
 	uv pip compile $(LOCK_FLAGS) --no-strip-extras --upgrade requirements-cluster.txt -o requirements-cluster.lock
 	uv pip compile $(LOCK_FLAGS) requirements-dev.txt -c requirements-cluster.lock -o requirements-dev.lock
 	uv pip compile $(LOCK_FLAGS) requirements.txt -c requirements-cluster.lock -o requirements.lock
+	uv pip compile $(LOCK_FLAGS) --upgrade requirements-docs.txt -o requirements-docs.lock
 	echo pip | uv pip compile $(LOCK_FLAGS) --upgrade - -o requirements-pip.lock
 
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
               --custom-compile-command 'make lock'
 
 clean:  ## remove .venv, the local Airflow and every cache
-	rm -rf $(VENV) .airflow .airflow-* .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(DOCS) site .airflow .airflow-* .cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
