@@ -135,7 +135,9 @@ def learn(state: SiteState, targets: Targets, rows: Iterable[Mapping[str, Any]],
     excluded_of_user: Counter[str] = Counter()
     for row in rows:
         state.site = row["site"]
-        if row["outcome"] == Outcome.EXCLUDED:
+        if _is_target_of_another(row, targets, doings):
+            met.add(key_of(row))
+        elif row["outcome"] == Outcome.EXCLUDED:
             excluded[row["reason"]] += 1
             if row["reason"] == Exclusion.FILTERED_OUT:
                 met.add(key_of(row))
@@ -158,6 +160,14 @@ def learn(state: SiteState, targets: Targets, rows: Iterable[Mapping[str, Any]],
     if doings.is_whole or not state.excluded:
         state.excluded = dict(excluded.most_common())
     _count(state, targets, doings, excluded_of_user)
+
+
+def _is_target_of_another(row: Mapping[str, Any], targets: Targets, doings: Doings) -> bool:
+    """Whether a connection is excluded because this run was not about the user whose target it is known to be."""
+    if row["outcome"] != Outcome.EXCLUDED or row["reason"] not in (Exclusion.OTHER_USER, Exclusion.OTHER_ACCOUNT):
+        return False
+    known = targets.connections.get(key_of(row))
+    return known is not None and known["snowflake_conn_id"] not in doings.credentials
 
 
 def _number_of(targets: Targets, run: RunBrief) -> str:

@@ -162,6 +162,27 @@ def test_what_is_no_target_any_more_or_was_deleted_is_forgotten_at_once(story: S
     assert story.row().targets == 1
 
 
+def test_a_run_for_one_user_forgets_nothing_of_another(story: Story) -> None:
+    others = [replace(each, snowflake_conn_id="snowflake_bi") for each in (target(3), target(4))]
+    story.rotate(updated(*targets(2), *others), conn_ids=["snowflake_pat", "snowflake_bi"])
+    story.rotate(
+        [
+            *came_to(Outcome.UNCHANGED, *targets(2)),
+            excluded(3, Exclusion.OTHER_USER),
+            excluded(4, Exclusion.OTHER_ACCOUNT),
+            excluded(5, Exclusion.OTHER_USER),
+        ]
+    )
+    rows = {row.snowflake_conn_id: row for row in story.fleet().rows}
+    assert (rows["snowflake_bi"].targets, rows["snowflake_bi"].current) == (2, 2)
+    assert story.fleet().sites[0].excluded == {"other_user": 1}
+    assert read_connection(story.reports, SITE, others[0].content_id, str(others[0].connection_id)) is not None
+    # One that is no target of any user any more is none of the other's, either.
+    story.rotate([*came_to(Outcome.UNCHANGED, *targets(2)), excluded(3, Exclusion.OAUTH)])
+    rows = {row.snowflake_conn_id: row for row in story.fleet().rows}
+    assert rows["snowflake_bi"].targets == 1
+
+
 def test_excluded_connections_are_counted_by_site_and_those_that_name_the_user_with_the_user(story: Story) -> None:
     records = [
         excluded(1, Exclusion.PASSWORD_NOT_EMBEDDED, username="etl_user"),
