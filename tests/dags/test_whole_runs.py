@@ -16,6 +16,7 @@ from sandbox.tableau import (
     snowflake_connection,
 )
 from sandbox.verdict import compare_with_report, judge, take_snapshot
+from tests.credential_rotation.pages.seen_page import SeenPage
 from tests.dags.airflow_under_test import Run
 from tests.dags.rotations import Rotations, holds_today, written
 from tests.dags.small_tableau import BI, ETL, canary_of, embedding, small_tableau
@@ -101,6 +102,15 @@ def test_the_table_of_the_report_has_a_line_for_each_connection(rotation: RunAnd
     run = rotation[0]
     lines = (run.folder / "report.csv").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 1 + len(run.report["connections"])
+
+
+def test_the_page_of_the_report_has_a_row_for_each_connection(dry_run: RunAndMore, rotation: RunAndMore) -> None:
+    for run, verdict in ((dry_run[0], "would be updated"), (rotation[0], "embed the current token")):
+        seen = SeenPage((run.folder / "report.html").read_text(encoding="utf-8"))
+        assert verdict in seen.text
+        assert "What took longest" in seen.text
+        told = [(row["connection_id"], row["outcome"]) for row in seen.rows]
+        assert sorted(told) == sorted((row["connection_id"], row["outcome"]) for row in run.report["connections"])
 
 
 def test_a_site_without_a_target_is_green_and_says_for_whom_there_is_none(

@@ -20,8 +20,8 @@ TIMINGS = {
 }
 
 
-def run_report(*records: ConnectionRecord, **fields: Any) -> dict[str, Any]:
-    """The report of a run whose connections came to this, as read from its file."""
+def made_report(*records: ConnectionRecord, **fields: Any) -> Report:
+    """The report of a run whose connections came to this."""
     values: dict[str, Any] = {
         "run_id": "manual__1",
         "dry_run": False,
@@ -31,8 +31,13 @@ def run_report(*records: ConnectionRecord, **fields: Any) -> dict[str, Any]:
         "traffic": {"requests": 87, "sign_ins": 1, "throttled": 3},
         "seconds": 29.0,
     }
+    return Report(**values | fields, records=records)
+
+
+def run_report(*records: ConnectionRecord, **fields: Any) -> dict[str, Any]:
+    """The same as read from its file."""
     told = {name: fields.pop(name) for name in ("params", "timings", "started_at", "ended_at") if name in fields}
-    return Report(**values | fields, records=records).as_dict() | told
+    return made_report(*records, **fields).as_dict() | told
 
 
 def updated(number: int = 1, **fields: Any) -> ConnectionRecord:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from credential_rotation import rotate_tasks
 from credential_rotation.pages import report_page
 from credential_rotation.pages.report_page import write_report_page
 from credential_rotation.run_folder import RunFolder
-from tests.credential_rotation.pages.run_reports import good_report
+from tests.credential_rotation.pages.run_reports import canary, good_report, made_report
 
 
 @pytest.fixture
@@ -36,3 +40,22 @@ def test_one_that_can_not_be_made_is_logged_and_noted(
     assert note == "report.html could not be made (RuntimeError); report.json and report.csv have everything."
     assert "what it was" in caplog.text
     assert not list(tmp_path.rglob("*.*"))
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_the_rest_of_a_report_is_the_same_whether_or_not_there_is_a_page(
+    folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: bool
+) -> None:
+    made = made_report(canary(1))
+    monkeypatch.setattr(rotate_tasks, "_report", lambda _: made)
+    monkeypatch.setattr(rotate_tasks, "_note_arrivals", lambda *_: None)
+    if broken:
+        monkeypatch.setattr(report_page, "report_context", None)
+    task: Any = SimpleNamespace(folder=folder)
+    brief, verdict = rotate_tasks._write_report(task)
+    [kept] = tmp_path.glob("*/*/report.json")
+    assert json.loads(kept.read_text()) == json.loads(json.dumps(made.as_dict()))
+    assert (brief["state"], verdict) == ("success", "1 updated of 1 targets.")
+    assert len(brief["notes"]) == broken
+    names = {path.name for path in kept.parent.iterdir()}
+    assert names == {"report.json", "report.csv"} | (set() if broken else {"report.html"})
