@@ -26,6 +26,8 @@ from typing import Self
 from urllib.parse import quote, quote_plus
 from xml.sax import saxutils
 
+import markupsafe
+
 SHORTEST = 8
 """A shorter secret, or a shorter part of one, would be found by chance."""
 
@@ -76,6 +78,14 @@ def _text_forms(value: str) -> Iterator[tuple[str, str]]:
     yield "XML quoteattr", saxutils.quoteattr(value)[1:-1]
     yield "XML, all five entities", saxutils.escape(value, {'"': "&quot;", "'": "&apos;"})
     yield "HTML escape", html.escape(value)
+    yield "HTML as Jinja writes it", str(markupsafe.escape(value))
+    for form, ascii_only in (("JSON in HTML", True), ("JSON in HTML, not only ASCII", False)):
+        in_json = json.dumps(value, ensure_ascii=ascii_only)[1:-1]
+        for char in "<>&'":
+            in_json = in_json.replace(char, f"\\u{ord(char):04x}")
+        yield form, in_json
+        yield f"{form}, in an attribute", str(markupsafe.escape(in_json))
+    yield "CSV", value.replace('"', '""')
     yield "XML numeric", "".join(char if char.isalnum() else f"&#{ord(char)};" for char in value)
     yield "XML numeric, hex", "".join(char if char.isalnum() else f"&#x{ord(char):x};" for char in value)
     yield "XML numeric, specials", "".join(f"&#{ord(char)};" if char in "<>&\"'" else char for char in value)

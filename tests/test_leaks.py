@@ -12,22 +12,31 @@ import sqlite3
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, quote_plus, urlencode
 from xml.sax import saxutils
 
+import markupsafe
 import pytest
 from cryptography.fernet import Fernet
+from jinja2.utils import htmlsafe_json_dumps
 
 from credential_rotation.fingerprint import Fingerprints
+from credential_rotation.fleet.model import RunBrief
+from credential_rotation.fleet.site_state import TokenInForce
+from credential_rotation.fleet.writing import Rotation, note_renewal, note_rotation
 from credential_rotation.journal import Journal
 from credential_rotation.ledgers import Ledgers
+from credential_rotation.pages.report_page import write_report_page
 from credential_rotation.plan_files import Plan, write_plan
+from credential_rotation.renewal.report import RENEWED, RenewalReport, UserReport
 from credential_rotation.rotation.ledger import Entry, Ledger
 from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.proof import Proving
+from credential_rotation.rotation.records import ConnectionRecord
+from credential_rotation.rotation.report import Report
 from credential_rotation.run_folder import RunFolder
 from credential_rotation.settings import Settings
 from sandbox.leaks import ArgumentWatch, Scanner, forms, traces_of
@@ -55,6 +64,10 @@ WRITTEN: dict[str, Callable[[str], str | bytes]] = {
     "XML, hex": lambda s: "".join(c if c.isalnum() else f"&#x{ord(c):x};" for c in s),
     "XML, ASCII only": lambda s: saxutils.escape(s).encode("ascii", "xmlcharrefreplace"),
     "HTML": html.escape,
+    "HTML by Jinja": lambda s: str(markupsafe.escape(s)),
+    "JSON in a script": lambda s: f"<script>{htmlsafe_json_dumps({'password': s})}</script>",
+    "JSON in an attribute": lambda s: f'<a data-x="{markupsafe.escape(str(htmlsafe_json_dumps({"password": s})))}">',
+    "CSV": lambda s: f'1,"{s.replace(chr(34), chr(34) * 2)}",2',
     "repr": lambda s: repr({"password": s}),
     "ascii": lambda s: ascii([s]),
     "repr of bytes": lambda s: repr(s.encode()),
@@ -233,6 +246,21 @@ class Kept:
         self.ledgers.write(SITE, Ledger({"item/connection": entry}))
         self.folder.write("work/updated.json", [replace(record, outcome=Outcome.UPDATED).as_dict()])
         self.ledgers.open(leak.get("run_id", "a_run"))
+        self._tell(replace(record, outcome=Outcome.FAILED), leak)
+
+    def _tell(self, record: ConnectionRecord, leak: Mapping[str, str]) -> None:
+        """What people are shown of it: the report, its page, and what the page in Airflow reads."""
+        report = Report("a_run", False, (leak.get("problem", "a problem"),), (), 1, (record,), {}, 1.0)
+        values = report.as_dict()
+        self.folder.write("report.json", values)
+        self.folder.write_text("report.csv", report.as_csv())
+        assert write_report_page(self.folder, values) is None
+        noon = "2026-11-24T12:00:00+00:00"
+        run = RunBrief("a_dag", "a_run", "failed", False, None, noon, leak.get("verdict", "a verdict"))
+        in_force = {"snowflake_pat": TokenInForce(leak.get("login", "ETL"), leak.get("token", "fingerprint"))}
+        note_rotation(self.reports, Rotation(run, self.folder, {"tableau_default": SITE}, in_force, is_whole=True))
+        user = UserReport("snowflake_pat", "ETL", outcome=RENEWED, reason=leak.get("token_reason"), expires_at=noon)
+        note_renewal(self.reports, run, RenewalReport("a_renewal", False, (), (user,)))
 
 
 @pytest.fixture
@@ -243,7 +271,7 @@ def kept(home: Path) -> Kept:
 def test_what_the_package_keeps_is_where_the_scan_looks_and_clean(scanner: Scanner, home: Path, kept: Kept) -> None:
     kept.write()
     names = {path.relative_to(home).parts[:2] for path in home.rglob("*.json")}
-    assert names == {("credential_rotation", "ledger"), ("credential_rotation", "a_dag")}
+    assert names == {("credential_rotation", name) for name in ("ledger", "fleet", "a_dag")}
     assert Scanner(traces_of({"odd": SECRET, "token": TOKEN})).folder(home) == []
 
 
@@ -257,6 +285,15 @@ def test_what_the_package_keeps_is_where_the_scan_looks_and_clean(scanner: Scann
         ("undoing", "credential_rotation/a_dag/a_run/work/plan/journals/canary-batch.json"),
         ("job_id", "credential_rotation/a_dag/a_run/work/plan/journals/canary-batch.json"),
         ("reason", "credential_rotation/a_dag/a_run/work/updated.json"),
+        ("reason", "credential_rotation/a_dag/a_run/report.json"),
+        ("reason", "credential_rotation/a_dag/a_run/report.csv"),
+        ("reason", "credential_rotation/a_dag/a_run/report.html"),
+        ("problem", "credential_rotation/a_dag/a_run/report.html"),
+        ("reason", "credential_rotation/fleet/targets/"),
+        ("login", "credential_rotation/fleet/sites/"),
+        ("token", "credential_rotation/fleet/sites/"),
+        ("verdict", "credential_rotation/fleet/runs/a_dag.json"),
+        ("token_reason", "credential_rotation/fleet/tokens/snowflake_pat.json"),
     ],
 )
 @pytest.mark.parametrize("secret", [SECRET, TOKEN], ids=["odd", "token"])
