@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DOCS := .venv-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui kills chaos bench test test-kills test-cluster lint docs reference lock clean
+.PHONY: help install demo ui kills chaos bench test test-kills test-browser test-cluster screenshots lint docs reference lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -25,6 +25,10 @@ $(VENV)/.installed-cluster: $(VENV)/.installed requirements-cluster.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-cluster.lock
 	@touch $@
 
+$(VENV)/.installed-browser: $(VENV)/.installed requirements-browser.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-browser.lock
+	@touch $@
+
 $(DOCS)/.installed: requirements-pip.lock requirements-docs.lock
 	$(PYTHON) -m venv $(DOCS)
 	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-pip.lock
@@ -34,8 +38,8 @@ $(DOCS)/.installed: requirements-pip.lock requirements-docs.lock
 demo: install  ## renew tokens and rotate them in a sandbox Tableau on a real local Airflow, and look that it is so
 	$(BIN)/python -m sandbox demo
 
-ui: install  ## leave that Airflow and the sandbox up, and print the login
-	$(BIN)/python -m sandbox ui
+ui: install  ## leave Airflow and the sandbox up, with a few runs on its page; OPEN=1 opens it in your browser
+	$(BIN)/python -m sandbox ui $(if $(OPEN),--open) $(if $(EMPTY),--empty)
 
 kills: install  ## kill tasks in the middle of 20 runs, and see that nothing is lost (half an hour)
 	$(BIN)/python -m sandbox kills --rounds 20 --seed 7
@@ -51,6 +55,12 @@ test: install  ## the whole default test suite
 
 test-kills: install  ## a task is killed in the middle of a run on a real scheduler
 	$(BIN)/python -m pytest -m kills tests/scheduler
+
+test-browser: $(VENV)/.installed-browser  ## the page in the Airflow UI, in this machine's Chromium (CHROMIUM: where it is)
+	$(BIN)/python -m pytest -m browser tests/browser
+
+screenshots: $(VENV)/.installed-browser  ## the same, and write docs/ui-*.png
+	$(BIN)/python -m pytest -m browser tests/browser --screenshots docs
 
 test-cluster: $(VENV)/.installed-cluster  ## the topology of docker-compose.yaml on this machine's PostgreSQL and Redis
 	$(BIN)/python -m pytest -m cluster tests/cluster
@@ -70,6 +80,7 @@ reference: install  ## write docs/reference.md out of the code
 lock:  ## pin the newest versions that fit, with hashes (needs uv)
 	uv pip compile $(LOCK_FLAGS) --no-strip-extras --upgrade requirements-cluster.txt -o requirements-cluster.lock
 	uv pip compile $(LOCK_FLAGS) requirements-dev.txt -c requirements-cluster.lock -o requirements-dev.lock
+	uv pip compile $(LOCK_FLAGS) requirements-browser.txt -c requirements-cluster.lock -o requirements-browser.lock
 	uv pip compile $(LOCK_FLAGS) requirements.txt -c requirements-cluster.lock -o requirements.lock
 	uv pip compile $(LOCK_FLAGS) --upgrade requirements-docs.txt -o requirements-docs.lock
 	echo pip | uv pip compile $(LOCK_FLAGS) --upgrade - -o requirements-pip.lock

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import pytest
 
 from sandbox.snowflake import SnowflakeServer, SnowflakeState
 from tests.sandbox_snowflake.small_account import small_account
+
+# What requirements-browser.lock installs the other tests do without.
+collect_ignore = [] if find_spec("playwright") else ["browser"]
 
 # Folders whose tests start an Airflow.
 _SLOW_FIRST = {"scheduler": 0, "dags": 1}

@@ -1,0 +1,56 @@
+"""docs/ui-*.png: written by `make screenshots` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from sandbox.filling import Filled
+from sandbox.playground import Playground
+from tests.browser.browsing import WIDTH, Theme, Visit
+from tests.browser.looking import connection_path, rows_of, run_path
+
+pytestmark = pytest.mark.browser
+
+LARGEST = 200_000
+
+Take = Callable[..., None]
+
+
+@pytest.fixture
+def take(request: pytest.FixtureRequest) -> Take:
+    folder: Path | None = request.config.getoption("--screenshots", default=None)
+    if folder is None:
+        pytest.skip("only with --screenshots")
+
+    def shot(page: Page, name: str, height: int) -> None:
+        page.set_viewport_size({"width": WIDTH, "height": height})
+        page.wait_for_timeout(500)  # until what is drawn late is drawn
+        file = folder / f"ui-{name}.png"
+        page.screenshot(path=file, animations="disabled")
+        assert file.stat().st_size < LARGEST
+
+    return shot
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_fleet(visit: Visit, take: Take, filled: Filled, theme: Theme) -> None:
+    page = visit("/plugin/credential-rotation", theme=theme)
+    expect(page.frame_locator("iframe").get_by_role("heading", level=1)).to_be_visible()
+    take(page, f"fleet-{theme}", 1000)
+
+
+def test_a_run_that_went_well(visit: Visit, take: Take, filled: Filled) -> None:
+    take(visit(run_path(filled.mended)), "run", 1400)
+
+
+def test_a_run_that_failed(visit: Visit, take: Take, filled: Filled) -> None:
+    take(visit(run_path(filled.failed)), "run-failed", 1400)
+
+
+def test_a_connection(visit: Visit, take: Take, play: Playground, filled: Filled) -> None:
+    row = next(row for row in rows_of(play, filled.failed) if "not editable" in (row["reason"] or ""))
+    take(visit(connection_path(play, row)), "connection", 700)
