@@ -16,6 +16,13 @@ from tests.statsd_listener import StatsdListener
 
 LEAKY_DAGS = Path(__file__).parent / "leaky_dags"
 LEAKED = "this-one-is-let-out-on-purpose"
+FOLLOWING = "after_the_rotation"
+
+
+def example_of_the_docs() -> str:
+    """The DAG that docs/monitoring.md lets follow the rotation."""
+    page = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    return page.partition("```python\n")[2].partition("```")[0]
 
 
 @pytest.fixture(scope="session")
@@ -43,13 +50,16 @@ def airflow(
 ) -> Iterator[LocalAirflow]:
     connections = stage.airflow_connections(tableau.port, state.site)
     connections["leaky"] = {"conn_type": "generic", "login": "nobody", "password": LEAKED}
+    following = tmp_path_factory.mktemp("following")
+    (following / "after_the_rotation.py").write_text(example_of_the_docs())
     with LocalAirflow(
         tmp_path_factory.mktemp("airflow"),
-        dag_ids=[stage.DAG_ID, "leaky"],
+        dag_ids=[stage.DAG_ID, "leaky", FOLLOWING],
         connections=connections,
-        further_dags_folders={"leaky": LEAKY_DAGS},
+        further_dags_folders={"leaky": LEAKY_DAGS, "following": following},
         env=stage.ENVIRONMENT | statsd.environment,
     ) as started:
+        started.api.unpause(FOLLOWING)
         yield started
 
 

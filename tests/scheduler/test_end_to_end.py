@@ -18,7 +18,7 @@ from sandbox.local_airflow import LocalAirflow
 from sandbox.tableau import TableauCode, TableauServer
 from sandbox.verdict import compare_with_report, judge, take_snapshot
 from tests.scheduler import small_site
-from tests.scheduler.conftest import LEAKED
+from tests.scheduler.conftest import FOLLOWING, LEAKED
 from tests.statsd_listener import StatsdListener
 
 pytestmark = pytest.mark.scheduler
@@ -148,6 +148,20 @@ def test_its_metrics_arrive_where_airflow_s_do(
     assert heard["unchanged.snowflake_bi.tableau_default"] == f"{len(tableau.state.site.expected_targets('bi'))}|g"
     assert heard["run.requests"] == f"{repeated.report['requests']}|g"
     assert heard["run.duration"].endswith("|ms")
+
+
+def test_a_dag_that_follows_runs_after_each_green_run_but_not_after_a_dry_one(
+    dry_run: Rotation, rotation: Rotation, repeated: Rotation, airflow: LocalAirflow
+) -> None:
+    deadline = time.monotonic() + 60
+    while not all(run.finished for run in airflow.api.dag_runs(FOLLOWING)) or len(airflow.api.dag_runs(FOLLOWING)) < 2:
+        assert time.monotonic() < deadline, airflow.api.dag_runs(FOLLOWING)
+        time.sleep(0.5)
+    said = [airflow.api.logs(FOLLOWING, run.run_id, "tell") for run in airflow.api.dag_runs(FOLLOWING)]
+    for run, number in ((rotation, rotation.report["summary"]["updated"]), (repeated, 0)):
+        words = f"{number} connections embed a new token since {run.report['run_id']}"
+        assert len([log for log in said if words in log]) == 1
+    assert not any(dry_run.report["run_id"] in log for log in said)
 
 
 def test_a_refresh_is_waited_for_without_a_worker(
