@@ -31,26 +31,31 @@ _HEADERS = {
 }
 
 
-def page(name: str, status: int = HTTPStatus.OK, **values: Any) -> Response:
+def page(name: str, **values: Any) -> Response:
     """A page of a template."""
-    return Response(template(name).render(values), status, _HEADERS, "text/html")
+    return text(template(name).render(values), "text/html")
 
 
 def text(content: str | bytes, media_type: str) -> Response:
     """Anything else."""
-    return Response(content, HTTPStatus.OK, _HEADERS, media_type)
+    return Response(content if isinstance(content, bytes) else as_bytes(content), 200, _HEADERS, media_type)
 
 
-def data(values: Any, status: int = HTTPStatus.OK) -> Response:
+def as_bytes(content: str) -> bytes:
+    """Text out of a JSON file may hold halves of characters, which can't be sent."""
+    return content.encode("utf-8", "replace")
+
+
+def data(values: Any, status: int = 200) -> Response:
     """JSON."""
-    return Response(json.dumps(values, ensure_ascii=False), status, _HEADERS, "application/json")
+    return Response(json.dumps(values), status, _HEADERS, "application/json")
 
 
 class NoSuchThing(HTTPException):
     """What was asked for does not exist, or no such thing can; the text says so to people."""
 
     def __init__(self, told: str) -> None:
-        super().__init__(HTTPStatus.NOT_FOUND, told)
+        super().__init__(404, told)
 
 
 class Route(APIRoute):
@@ -101,14 +106,14 @@ def _error(request: Request, status: HTTPStatus, told: str) -> Response:
     # Where we are: [api] base_url's path, and our own. What does not exist may be at any depth below it.
     root = request.scope.get("root_path", "") + "/"
     if request.scope["path"].removeprefix(root).startswith("api/"):
-        return data({"detail": said}, status)
+        return data({"detail": said}, status.value)
     # One file: who may not see the page may not have its style either.
     made = inlined()
     shown = template("error.html").render(
         inlined=made, title=title, said=said, root=root, sign_in=_sign_in(request, root) if status == 401 else None
     )
     headers = _HEADERS | {"Content-Security-Policy": f"{made.policy}; frame-ancestors 'self'"}
-    return Response(shown, status, headers, "text/html")
+    return Response(shown, status.value, headers, "text/html")
 
 
 def _sign_in(request: Request, root: str) -> str:

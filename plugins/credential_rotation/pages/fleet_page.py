@@ -123,6 +123,7 @@ def fleet_values(fleet: Fleet, now: datetime) -> dict[str, Any]:
     lines = [_line(run) for run in fleet.runs]
     return {
         "ago": partial(relative, now=now),
+        "in_days": partial(relative, now=now, largest="day"),
         "lasting": partial(lasting, now=now),
         "headline": _headline(cards, lines),
         "cards": cards,

@@ -7,6 +7,7 @@ from typing import Any
 
 from credential_rotation.announcements import ROTATION
 from credential_rotation.fleet.reading import DAG_IDS, RENEWAL, read_run
+from credential_rotation.pages.answers import as_bytes
 from credential_rotation.pages.environment import template
 from credential_rotation.pages.kept import Kept, stamp_of
 from credential_rotation.pages.renewal_page import renewal_values
@@ -20,19 +21,19 @@ def run_html(reports: str, dag_id: str, run_id: str) -> bytes:
     """The page of a run of any DAG."""
     shown = {"dag_id": dag_id, "run_id": run_id, "rotation": ROTATION, "renewal": RENEWAL}
     if dag_id not in DAG_IDS:
-        return template("other_dag.html").render(shown).encode()
+        return as_bytes(template("other_dag.html").render(shown))
     stamp = stamp_of(f"{reports}/{dag_id}/{run_id}/report.json")
     if stamp is None:
-        return template("no_report.html").render(shown).encode()
+        return as_bytes(template("no_report.html").render(shown))
 
     def make() -> bytes:
         report = _report(reports, dag_id, run_id)
         if report is None:
-            return template("no_report.html").render(shown).encode()
+            return as_bytes(template("no_report.html").render(shown))
         if dag_id == RENEWAL:
-            return template("renewal.html").render(shown, **renewal_values(report)).encode()
+            return as_bytes(template("renewal.html").render(shown, **renewal_values(report)))
         pieces = template("run.html").generate(shown, report=report_context(report))
-        return b"".join(piece.encode() for piece in pieces)
+        return b"".join(map(as_bytes, pieces))
 
     return _kept.get((reports, dag_id, run_id), stamp, make)
 

@@ -25,13 +25,17 @@ def at(iso: str | None) -> datetime | None:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def relative(iso: str, now: datetime) -> str:
-    """``3 hours ago``, ``tomorrow``; a text that is no time as it is."""
+def relative(iso: str, now: datetime, *, largest: str = "year") -> str:
+    """``3 hours ago``, ``tomorrow``; a text that is no time as it is.
+
+    :param largest: the largest unit; to count days, where these matter
+    """
     then = at(iso)
     if then is None:
         return iso
     seconds = (then - now).total_seconds()
-    unit, size = next((each for each in _UNITS if abs(seconds) >= each[1]), _UNITS[-1])
+    units = _UNITS[[unit for unit, _ in _UNITS].index(largest) :]
+    unit, size = next((each for each in units if abs(seconds) >= each[1]), units[-1])
     number = int(abs(seconds) / size + 0.5) * (1 if seconds >= 0 else -1)
     if (unit, number) in _NAMED:
         return _NAMED[unit, number]

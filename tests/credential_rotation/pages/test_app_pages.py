@@ -287,6 +287,16 @@ def test_a_name_with_markup_is_text_everywhere(visitor: Visitor, story: Story) -
         assert HOSTILE in seen.text or HOSTILE in json.dumps(seen.rows)
 
 
+def test_half_a_character_is_no_failure(visitor: Visitor, story: Story, tmp_path: Path) -> None:
+    row = {"content_name": "\ud83d half", "outcome": "updated", "snowflake_conn_id": "s", "connection_id": "c"}
+    for dag_id, report in ((ROTATION, {"connections": [row]}), (RENEWAL, {"problems": ["\ud83d half"]})):
+        file = tmp_path / "reports" / dag_id / "odd" / "report.json"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps({"state": "failed"} | report))
+        assert "half" in visitor.sees(run_page("odd", dag_id)).html
+        assert visitor.get(f"/api{run_page('odd', dag_id)}").status_code == 200
+
+
 def test_no_fingerprint_of_a_token_is_shown(visitor: Visitor, story: Story) -> None:
     story.rotate([*updated(*targets(2)), *came_to(Outcome.FAILED, target(3), reason="no")])
     story.renew(token="fingerprint-2")

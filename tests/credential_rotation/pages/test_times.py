@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from credential_rotation.pages.times import relative
+from credential_rotation.pages.times import lasting, relative
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -30,3 +30,14 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 )
 def test_in_words(iso: str, words: str) -> None:
     assert relative(iso, NOW) == words
+
+
+def test_days_may_be_counted_where_they_matter() -> None:
+    assert relative("2027-02-14T12:00:00+00:00", NOW, largest="day") == "in 82 days"
+
+
+@pytest.mark.parametrize(
+    ("iso", "words"), [("2026-11-18T12:00:00Z", "for 6 days"), ("2026-11-23T12:00:00Z", "since yesterday")]
+)
+def test_how_long_it_has_been_so(iso: str, words: str) -> None:
+    assert lasting(iso, NOW) == words
