@@ -11,6 +11,8 @@ _ADVICE: dict[str, str] = {
     r"NOW HOLDS A TOKEN|MAY NOW HOLD": (
         "Look at this one first: mend the token and run again, or embed the secret before by hand in Tableau."
     ),
+    # Tableau says 500, and quotes Snowflake's driver.
+    r"\[Snowflake\]|Snowflake's network policy": "Snowflake refuses the sign-in: mend that there, then run again.",
     re.escape(CANARY_FAILED): "Mend what stopped the canary, then run again: these were not touched.",
     re.escape(NO_WORD): "Run again: it finds out which token is there, and updates what has to be.",
     re.escape(NOT_REACHED): "Mend what ended the run, then run again.",
