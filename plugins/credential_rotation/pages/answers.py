@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
 from fastapi import HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
@@ -39,6 +40,11 @@ def page(name: str, **values: Any) -> Response:
 def text(content: str | bytes, media_type: str) -> Response:
     """Anything else."""
     return Response(content if isinstance(content, bytes) else as_bytes(content), 200, _HEADERS, media_type)
+
+
+def streamed(pieces: Iterator[str], media_type: str) -> Response:
+    """What is too large to be in memory as a whole."""
+    return StreamingResponse(map(as_bytes, pieces), 200, _HEADERS, media_type)
 
 
 def as_bytes(content: str) -> bytes:

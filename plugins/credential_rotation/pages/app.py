@@ -13,14 +13,14 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from credential_rotation.fleet.model import ConnectionHistory, Fleet
-from credential_rotation.fleet.reading import read_connection, read_fleet, read_run
+from credential_rotation.fleet.reading import read_connection, read_fleet
 from credential_rotation.pages import static_files
 from credential_rotation.pages.access import MayTrigger, reads_rotation, reads_the_dag_asked_for
-from credential_rotation.pages.answers import NoSuchThing, Route, data, page, refused, text
+from credential_rotation.pages.answers import NoSuchThing, Route, data, page, refused, streamed, text
 from credential_rotation.pages.connection_page import connection_values
 from credential_rotation.pages.fleet_page import fleet_values
 from credential_rotation.pages.query import ConnectionId, ContentId, DagId, RunId, SiteKey
-from credential_rotation.pages.run_page import run_html
+from credential_rotation.pages.run_page import run_html, run_json
 from credential_rotation.settings import Settings
 
 app = FastAPI(
@@ -52,10 +52,10 @@ def run(dag_id: DagId, run_id: RunId) -> Response:
 @app.get("/api/run", dependencies=[reads_the_dag_asked_for])
 def run_data(dag_id: DagId, run_id: RunId) -> Response:
     """Its ``report.json``."""
-    report = read_run(_reports(), dag_id, run_id)
-    if report is None:
+    pieces = run_json(_reports(), dag_id, run_id)
+    if pieces is None:
         raise NoSuchThing("There is no report of such a run.")
-    return data(report)
+    return streamed(pieces, "application/json")
 
 
 @app.get("/connection")

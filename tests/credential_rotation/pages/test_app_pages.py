@@ -144,6 +144,12 @@ class TestRun:
         run_id = story.rotate(updated(target()))
         assert visitor.reads(f"/api{run_page(run_id)}")["connections"][0]["outcome"] == "updated"
 
+    def test_however_many_connections_it_has(self, visitor: Visitor, story: Story) -> None:
+        run_id = story.rotate(updated(*targets(1001)))
+        names = [row["content_name"] for row in visitor.reads(f"/api{run_page(run_id)}")["connections"]]
+        assert names == [f"Orders {number}" for number in range(1, 1002)]
+        assert len(visitor.sees(run_page(run_id)).rows) == 1001
+
     def test_a_run_of_the_renewal(self, visitor: Visitor, story: Story) -> None:
         user = {"snowflake_conn_id": "snowflake_pat", "user": HOSTILE, "outcome": "failed", "reason": HOSTILE}
         report = {"run_id": "r1", "state": "failed", "problems": [HOSTILE], "users": [user, {"outcome": "odd"}]}
