@@ -40,9 +40,11 @@ class Share:
 
 
 def steps_of(report: Mapping[str, Any], found: Findings) -> list[Step]:
-    """The steps, first to last."""
+    """The steps, first to last; none of a run that found nothing."""
     targets, excluded = found.targets.total(), found.excluded.total()
     content = int((report.get("summary") or {}).get("content") or 0)
+    if not content and not found.sites:
+        return []
     users, sites = len(found.credentials), len(found.sites)
     steps = [
         Step(content, _plural(content, "item"), f"on {counted(sites, 'site')}" if sites else ""),

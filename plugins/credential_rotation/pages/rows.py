@@ -39,6 +39,7 @@ _COLUMNS = {
     "attempts": "Tries",
     "seconds": "Seconds",
 }
+_MAY_BE_EMPTY = frozenset({"proof", "reason", "attempts", "seconds"})
 _AT_ONCE = 500
 
 
@@ -49,7 +50,7 @@ class ConnectionsTable:
         self._words: dict[str, int] = {"": 0}
         self._rows: dict[str, list[str]] = {look.words: [] for look in LOOKS.values()}
         self._sites: set[Any] = set()
-        self._has_seconds = False
+        self._told: set[str] = set()
 
     def add(self, row: Mapping[str, Any], cause: int) -> None:
         """Take one.
@@ -69,7 +70,7 @@ class ConnectionsTable:
             "url_tail": tail,
         }
         seconds = row.get("seconds")
-        self._has_seconds = self._has_seconds or seconds is not None
+        self._told.update(name for name in _MAY_BE_EMPTY - self._told if texts.get(name))
         codes = [self._code(texts.get(name)) for name in _TEXTS]
         numbers = [
             int(row.get("attempts") or 0),
@@ -86,8 +87,8 @@ class ConnectionsTable:
 
     @property
     def columns(self) -> dict[str, str]:
-        """What is shown, and the heads. An old report does not say how long each connection took."""
-        return {name: title for name, title in _COLUMNS.items() if name != "seconds" or self._has_seconds}
+        """What is shown, and the heads. A dry run proves nothing, an old report does not say how long anything took."""
+        return {name: title for name, title in _COLUMNS.items() if name in self._told or name not in _MAY_BE_EMPTY}
 
     @property
     def outcomes(self) -> list[tuple[str, str, str, int]]:

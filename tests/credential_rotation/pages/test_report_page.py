@@ -88,6 +88,7 @@ class TestVerdict:
         assert "The run failed before it came to any connection" in seen.text
         assert why in seen.text
         assert "No connection was looked at." in seen.text
+        assert not seen.all("ol", class_="flow")
 
     def test_a_run_whose_targets_are_all_done_may_have_failed(self) -> None:
         seen = page(run_report(canary(1), problems=("report: odd.",)))
@@ -154,6 +155,10 @@ class TestFlow:
             "7 items on 1 site 5 connections 2 excluded 3 targets of 1 credential 1 canary proved 3 updated"
             in seen.text
         )
+
+    def test_a_dry_run_shows_no_empty_columns(self) -> None:
+        heads = [each["data-column"] for each in page(dry_report()).all("th") if "data-column" in each]
+        assert heads == ["outcome", "content", "user"]
 
     def test_a_dry_run_has_no_canary(self) -> None:
         assert "4 targets of 1 credential 3 would be written 1 unchanged" in page(dry_report()).text

@@ -4,7 +4,7 @@
 // Text becomes text nodes only: what comes from Tableau can't become markup.
 (() => {
   "use strict";
-  const PAGE = 100;
+  const PAGE = 50;
   const PRINTED = 5000;
   const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
   const count = new Intl.NumberFormat("en");
