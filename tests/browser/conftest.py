@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, StorageState
+from playwright.sync_api import Browser, Page, StorageState, expect
 from rich.console import Console
 
 from sandbox.airflow_home import PASSWORDS_FILE
@@ -15,7 +15,7 @@ from sandbox.filling import Filled, fill
 from sandbox.local_airflow import free_port
 from sandbox.playground import Playground, playground
 from tests.browser import hostile_site
-from tests.browser.browsing import Theme, Visit, Watch, chromium, new_page, sign_in
+from tests.browser.browsing import PATIENCE_MS, Theme, Visit, Watch, chromium, new_page, sign_in
 
 # The second may read and not trigger, the third may nothing.
 USERS = "admin:admin,reader:viewer,nobody:"
@@ -52,6 +52,7 @@ def passwords(play: Playground) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE_MS)
     with chromium() as started:
         yield started
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from playwright.sync_api import Page
+from playwright.sync_api import FrameLocator, Page, expect
 
 from sandbox import stage
 from sandbox.playground import Playground
@@ -35,3 +35,8 @@ def rows_of(play: Playground, run_id: str) -> list[dict[str, Any]]:
 
 def search(page: Page, text: str) -> None:
     page.get_by_role("searchbox").fill(text)
+
+
+def wait_until_it_lives(fleet: Page | FrameLocator) -> None:
+    """Until the fleet page has asked Airflow what comes next: before that, a button does nothing yet."""
+    expect(fleet.get_by_text("once a token is renewed").first).to_be_visible()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from sandbox import stage
 from sandbox.filling import Filled
 from sandbox.playground import Playground
 from tests.browser.accessibility import faults
 from tests.browser.browsing import Theme, Visit, Watch, new_page
-from tests.browser.looking import PAGE, connection_path, rows_of, run_path
+from tests.browser.looking import PAGE, connection_path, rows_of, run_path, wait_until_it_lives
 
 pytestmark = pytest.mark.browser
 
@@ -21,8 +21,10 @@ THEMES: tuple[Theme, ...] = ("light", "dark")
 def test_the_fleet(visit: Visit, filled: Filled, theme: Theme) -> None:
     page = visit(f"{PAGE}/", theme=theme)
     assert page.locator("html").get_attribute("data-theme") == theme
+    wait_until_it_lives(page)
     assert faults(page) == []
     page.get_by_role("button", name="Rotate all again…").first.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
     assert faults(page) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import unquote
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -11,6 +12,7 @@ from sandbox import stage
 from sandbox.filling import Filled
 from sandbox.playground import Playground
 from tests.browser.browsing import Watch, new_page, sign_in
+from tests.browser.looking import wait_until_it_lives
 
 pytestmark = pytest.mark.browser
 
@@ -30,18 +32,24 @@ def page(browser: Browser, play: Playground, url: str, passwords: dict[str, str]
     opened.context.close()
 
 
-def test_the_page_its_links_and_its_buttons_stay_below_it(page: Page, url: str, filled: Filled, watch: Watch) -> None:
+def test_the_page_its_links_and_its_buttons_stay_below_it(
+    page: Page, url: str, play: Playground, filled: Filled, watch: Watch
+) -> None:
     page.goto(f"{url}/plugin/credential-rotation")
     frame = page.frame_locator("iframe")
+    wait_until_it_lives(frame)
     frame.get_by_role("button", name="Rotate what is left…").first.click()
     dialog = frame.get_by_role("dialog")
     dialog.get_by_label("Dry run").check()
     dialog.get_by_role("button", name="Trigger").click()
-    expect(frame.locator("table.runs [data-live] tr")).to_contain_text("triggered by admin")
+    under_way = frame.locator("table.runs [data-live] tr")
+    expect(under_way).to_contain_text("triggered by admin")
+    run_id = under_way.get_attribute("data-run") or ""
 
     frame.locator("table.runs tr", has_text=filled.failed).get_by_role("link").click()
     expect(frame.get_by_role("heading", name="What to do")).to_be_visible()
     frame.get_by_role("link", name="This run in Airflow").click()
-    page.wait_for_url(f"{url}/dags/{stage.DAG_ID}/runs/{filled.failed}**")
+    page.wait_for_url(lambda address: unquote(address).startswith(f"{url}/dags/{stage.DAG_ID}/runs/{filled.failed}"))
     outside = [address for address in watch.requested if address.startswith("http") and not address.startswith(url)]
     assert outside == []
+    assert play.airflow.api.wait_for_run(stage.DAG_ID, run_id).run.state == "success"

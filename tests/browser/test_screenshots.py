@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from PIL import Image
+from playwright.sync_api import Page
 
 from sandbox.filling import Filled
 from sandbox.playground import Playground
 from tests.browser.browsing import WIDTH, Theme, Visit
-from tests.browser.looking import connection_path, rows_of, run_path
+from tests.browser.looking import connection_path, rows_of, run_path, wait_until_it_lives
 
 pytestmark = pytest.mark.browser
 
 LARGEST = 200_000
+COLOURS = 128
 
 Take = Callable[..., None]
 
@@ -30,7 +33,8 @@ def take(request: pytest.FixtureRequest) -> Take:
         page.set_viewport_size({"width": WIDTH, "height": height})
         page.wait_for_timeout(500)  # until what is drawn late is drawn
         file = folder / f"ui-{name}.png"
-        page.screenshot(path=file, animations="disabled")
+        with Image.open(BytesIO(page.screenshot(animations="disabled"))) as picture:
+            picture.convert("RGB").quantize(COLOURS).save(file, optimize=True)
         assert file.stat().st_size < LARGEST
 
     return shot
@@ -39,16 +43,16 @@ def take(request: pytest.FixtureRequest) -> Take:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_fleet(visit: Visit, take: Take, filled: Filled, theme: Theme) -> None:
     page = visit("/plugin/credential-rotation", theme=theme)
-    expect(page.frame_locator("iframe").get_by_role("heading", level=1)).to_be_visible()
-    take(page, f"fleet-{theme}", 1000)
+    wait_until_it_lives(page.frame_locator("iframe"))
+    take(page, f"fleet-{theme}", 1330)
 
 
 def test_a_run_that_went_well(visit: Visit, take: Take, filled: Filled) -> None:
-    take(visit(run_path(filled.mended)), "run", 1400)
+    take(visit(run_path(filled.mended)), "run", 1600)
 
 
 def test_a_run_that_failed(visit: Visit, take: Take, filled: Filled) -> None:
-    take(visit(run_path(filled.failed)), "run-failed", 1400)
+    take(visit(run_path(filled.failed)), "run-failed", 1600)
 
 
 def test_a_connection(visit: Visit, take: Take, play: Playground, filled: Filled) -> None:

