@@ -223,6 +223,8 @@ class Prover:
         except (NotFound, Throttled):
             raise
         except (RequestRefused, SnowflakeRefused) as error:
+            if _lacks_scope(error):
+                raise NoDataHere(str(error)) from None
             return NotProved(_with_advice(str(error)), way)
         except (TableauUnwell, SnowflakeUnreachable) as error:
             if refusal_in(str(error)) or proving.unwell >= _MOST_UNWELL:
@@ -313,6 +315,14 @@ class Prover:
             except TableauError as error:
                 log.warning("Refresh job %s could not be cancelled: %s", proving.job_id, error)
         return NotProved(f"its refresh (job {proving.job_id}) did not end {waited}", Proof.REFRESH_JOB)
+
+
+def _lacks_scope(error: RequestRefused | SnowflakeRefused) -> bool:
+    """Whether nobody asked the database, since a Connected App's token lacks the scope; its session is good.
+
+    https://help.tableau.com/current/server/en-us/connected_apps_scopes.htm
+    """
+    return isinstance(error, RequestRefused) and error.code == "401002" and refusal_in(str(error)) is None
 
 
 def _with_advice(words: str) -> str:

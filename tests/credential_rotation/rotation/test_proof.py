@@ -483,6 +483,16 @@ class TestRefresh:
         assert step.proof is Proof.NONE
         assert "could not be shown within 60 minutes" in step.reason
 
+    @pytest.mark.parametrize(
+        ("add", "operation"), [(live, "query_datasource"), (live, "read_metadata"), (live_workbook, "view_data")]
+    )
+    def test_a_connected_app_without_the_scope_to_ask_for_data_says_nothing_of_the_token(
+        self, proofs: Proofs, site: Site, server: TableauServer, add: Callable[[Site], Content], operation: str
+    ) -> None:
+        add(site)
+        server.faults.script(operation, TableauCode("401002", "Invalid authentication credentials."), times=99)
+        assert proofs.of() == Proved(Proof.SNOWFLAKE_LOGIN)
+
     @pytest.mark.parametrize("add", [extract, live, live_workbook])
     def test_what_is_deleted_before_it_is_asked_for_data_is_not_found(
         self, proofs: Proofs, site: Site, add: Callable[[Site], Content]
