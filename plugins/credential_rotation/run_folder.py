@@ -24,7 +24,6 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import asdict
 from itertools import takewhile
 from pathlib import Path
@@ -44,6 +43,16 @@ class FilesNotShared(RuntimeError):
             f"{what} is not where this task looks for it. Where tasks run on several hosts, set "
             "CREDENTIAL_ROTATION_REPORTS to a shared folder or a bucket."
         )
+
+
+def fresh_path(url: str) -> ObjectStoragePath:
+    """A path that shows what is there now."""
+    path = ObjectStoragePath(url)
+    if path.protocol not in _LOCAL:
+        # fsspec remembers what it has listed, with sizes and etags, and another process may have written meanwhile:
+        # then it would read too little, or refuse. Without a connection, Airflow's `path.fs` is not the one that reads.
+        path.__wrapped__.fs.invalidate_cache()
+    return path
 
 
 class Folder:
@@ -124,12 +133,8 @@ class Folder:
 
     def names(self, folder: str) -> list[str]:
         """The files in a folder, as names that :meth:`read` takes."""
-        place = self._path(folder)
-        # fsspec remembers listings, and another task may have written meanwhile.
-        with suppress(ValueError):  # Airflow knows no such file system, so it opens it without a connection of its own
-            place.fs.invalidate_cache()
         try:
-            names = [path.name for path in place.iterdir() if path.is_file()]
+            names = [path.name for path in self._path(folder).iterdir() if path.is_file()]
         except (FileNotFoundError, NotADirectoryError):
             return []
         return [f"{folder}/{name}" for name in sorted(names) if not name.startswith(".")]
@@ -139,7 +144,7 @@ class Folder:
         self._path(name).unlink(missing_ok=True)
 
     def _path(self, name: str) -> ObjectStoragePath:
-        return ObjectStoragePath(f"{self._root}/{name}")
+        return fresh_path(f"{self._root}/{name}")
 
 
 def each_made(make: Callable[[dict[str, Any]], _Made], values: list[dict[str, Any]]) -> Iterator[_Made]:

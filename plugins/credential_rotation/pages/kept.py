@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from airflow.sdk import ObjectStoragePath
+from credential_rotation.run_folder import fresh_path
 
 _MOST = 4
 # Of a page of 50,000 connections, several times over.
@@ -62,7 +62,7 @@ class Kept:
 def stamp_of(url: str) -> str | None:
     """Differs once the file differs: its time and size on a disk, its etag in an object store; None without a file."""
     try:
-        found: Any = ObjectStoragePath(url).__wrapped__.stat()
+        found: Any = fresh_path(url).__wrapped__.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
     told = found.as_info()
