@@ -163,11 +163,11 @@ const [dryRun, problem, go] = [inDialog("[data-dry-run]"), inDialog("[data-probl
 let conf = {};
 
 function about() {
-  const whom = dialog.dataset.whom ? `for ${dialog.dataset.whom}` : "for all users and sites that are set up";
-  if (dryRun.checked) return `A run ${whom} that looks at everything and reports what it would do.`;
+  const whom = dialog.dataset.whom ? `For ${dialog.dataset.whom}` : "For all users and sites that are set up";
+  if (dryRun.checked) return `${whom}: looks at everything, and reports what would be done.`;
   return conf.force
-    ? `A run ${whom} that updates every connection once more, those that embed the current token, too.`
-    : `A run ${whom} that updates what does not embed the current token, one connection first, and leaves the rest alone.`;
+    ? `${whom}: updates every connection once more, those that embed the current token, too.`
+    : `${whom}: updates what does not embed the current token, one connection first, and leaves the rest alone.`;
 }
 
 function offer(button) {
