@@ -14,6 +14,7 @@ import requests
 from cryptography.fernet import Fernet
 
 from sandbox import stage
+from sandbox.airflow_api import AirflowApi
 from sandbox.tableau import Site
 from tests.cluster import compose
 
@@ -61,6 +62,51 @@ def prepare(cluster: Cluster, site: Site) -> None:
 def read_report(cluster: Cluster, run_id: str) -> dict[str, Any]:
     report: dict[str, Any] = json.loads((cluster.home / "reports" / stage.DAG_ID / run_id / "report.json").read_text())
     return report
+
+
+def add_user(cluster: Cluster, username: str, password: str, role: str) -> None:
+    """Somebody else who signs in to this Airflow."""
+    init = cluster.services["airflow-init"].environment
+    admin = {"username": init["AIRFLOW_ADMIN_USERNAME"], "password": init["AIRFLOW_ADMIN_PASSWORD"]}
+    token = requests.post(f"{cluster.url}/auth/token", json=admin, timeout=30).json()["access_token"]
+    names = {"username": username, "email": f"{username}@acme.example", "first_name": username, "last_name": "-"}
+    answer = requests.post(
+        f"{cluster.url}/auth/fab/v1/users",
+        json=names | {"password": password, "roles": [{"name": role}]},
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=30,
+    )
+    assert answer.ok, answer.text
+
+
+def pages(api: AirflowApi, run_id: str) -> dict[str, requests.Response]:
+    """What the page in the Airflow UI answers about everything and about a run, by its path."""
+    run = {"dag_id": stage.DAG_ID, "run_id": run_id}
+    return {
+        path: api.page(f"/credential-rotation{path}", **(run if path.endswith("run") else {}))
+        for path in ("/", "/run", "/api/fleet", "/api/run")
+    }
+
+
+def check_page(cluster: Cluster, run_id: str, targets: int) -> None:
+    """The page, in a process that is no worker's, shows the run and what came of it."""
+    answers = pages(cluster.api, run_id)
+    assert {path: answer.status_code for path, answer in answers.items()} == dict.fromkeys(answers, 200)
+    assert all(run_id in answer.text for answer in answers.values())
+    fleet = answers["/api/fleet"].json()
+    assert [run["run_id"] for run in fleet["runs"]] == [run_id]
+    assert sum(row["current"] for row in fleet["rows"]) == targets
+    assert answers["/api/run"].json()["summary"]["targets"] == targets
+
+
+def history_of(cluster: Cluster, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page knows of a connection that a report names."""
+    (site,) = cluster.api.page("/credential-rotation/api/fleet").json()["sites"]
+    wanted = {"site": site["site_key"], "content_id": row["content_id"], "connection_id": row["connection_id"]}
+    answer = cluster.api.page("/credential-rotation/api/connection", **wanted)
+    assert answer.status_code == 200, answer.text
+    history: dict[str, Any] = answer.json()
+    return history
 
 
 def ask_sandbox(cluster: Cluster, what: str, **params: str | int) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 
 from sandbox import stage
-from sandbox.airflow_api import Progress
+from sandbox.airflow_api import AirflowApi, Progress
 from sandbox.leaks import ArgumentWatch, Scanner
 from sandbox.tableau import Site, build_site
 from sandbox.verdict import compare_with_report, judge, take_snapshot
@@ -133,6 +134,24 @@ def test_its_logs_can_be_read_through_the_api(rotation: Rotation, cluster: Clust
     assert "Pre Execute" in cluster.api.logs(stage.DAG_ID, RUN_ID, "filter_connections")
 
 
+def test_the_page_shows_the_run(rotation: Rotation, cluster: Cluster) -> None:
+    rotations.check_page(cluster, RUN_ID, rotation.report["summary"]["targets"])
+
+
+def test_the_page_is_for_those_who_may_read_the_dag(
+    rotation: Rotation, cluster: Cluster, variables: dict[str, str]
+) -> None:
+    secret = variables["POSTGRES_PASSWORD"]
+    seen = {}
+    for role in ("Viewer", "Public"):
+        rotations.add_user(cluster, role.lower(), secret, role)
+        answers = rotations.pages(AirflowApi(cluster.url, role.lower(), secret), RUN_ID)
+        seen[role] = {answer.status_code for answer in answers.values()}
+    assert seen == {"Viewer": {200}, "Public": {403}}
+    answer = requests.get(f"{cluster.url}/credential-rotation/", timeout=30)
+    assert (answer.status_code, RUN_ID in answer.text) == (401, False)
+
+
 def test_no_secret_can_be_read_anywhere(
     rotation: Rotation, cluster: Cluster, scanner: Scanner, argument_watch: ArgumentWatch
 ) -> None:
@@ -142,6 +161,8 @@ def test_no_secret_can_be_read_anywhere(
         for (row,) in cluster.database.rows(f'SELECT t::text FROM "{table}" AS t'):  # noqa: S608 - PostgreSQL's own name
             found += scanner.data(str(row), f"table {table}")
     assert "connection" in tables
+    for path, answer in rotations.pages(cluster.api, RUN_ID).items():
+        found += scanner.data(answer.content, path)
     assert found == []
     assert argument_watch.looks > 10
     assert argument_watch.findings == set()

@@ -1,4 +1,4 @@
-"""Two Celery workers share the updates of one run, and one of them is killed while it writes."""
+"""Two Celery workers share the updates of one run, and one of them is killed while it writes; files are in a bucket."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ import pytest
 from credential_rotation.settings import Settings
 from sandbox import stage
 from sandbox.airflow_api import Progress
+from sandbox.leaks import Scanner
 from sandbox.tableau import Site, build_site
 from sandbox.verdict import compare_with_report, judge, take_snapshot
+from tests.cluster import bucket as buckets
 from tests.cluster import rotations
+from tests.cluster.bucket import Bucket
 
 if TYPE_CHECKING:  # needs what requirements-cluster.lock installs, which the other tests do without
     from tests.cluster.topology import Cluster
@@ -75,15 +78,24 @@ class Rotation:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def bucket(aws: str) -> Bucket:
+    made = Bucket(aws, "reports-of-two-workers")
+    made.make()
+    return made
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, bucket: Bucket) -> Iterator[Cluster]:
     home = tmp_path_factory.mktemp("two-workers") / "airflow"
-    with rotations.started_cluster(rotations.make_variables(), home, workers=2, settings=SETTINGS) as started:
+    settings = SETTINGS | {"CREDENTIAL_ROTATION_REPORTS": bucket.url}
+    with rotations.started_cluster(rotations.make_variables(), home, workers=2, settings=settings) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def rotation(cluster: Cluster) -> Rotation:
+def rotation(cluster: Cluster, bucket: Bucket) -> Rotation:
     site = build_site().site
+    cluster.api.put_connection(buckets.CONN_ID, bucket.connection)
     rotations.prepare(cluster, site)
     before = take_snapshot(site)
     rotations.tell_sandbox(cluster, "latency", {"write_seconds": WRITE_SECONDS})
@@ -91,7 +103,7 @@ def rotation(cluster: Cluster) -> Rotation:
     cluster.api.trigger(stage.DAG_ID, params, RUN_ID)
     loss = kill_a_worker_that_writes(cluster)
     end = cluster.api.wait_for_run(stage.DAG_ID, RUN_ID, timeout=150)
-    report = rotations.read_report(cluster, RUN_ID)
+    report = bucket.read(f"{stage.DAG_ID}/{RUN_ID}/report.json")
     rotations.look_at_the_sandbox(cluster, site)
     problems = [*judge(before, site, site.credentials).differences]
     problems += compare_with_report(site, site.credentials, report)
@@ -190,3 +202,36 @@ def test_all_of_it_is_one_tableau_session(rotation: Rotation, cluster: Cluster) 
     counts = rotations.ask_sandbox(cluster, "requests", last=0)["counts"]
     assert (counts["sign_in"], counts["sign_out"]) == (1, 1)
     assert rotations.ask_sandbox(cluster, "state")["sessions_started"] == 1
+
+
+def test_all_that_the_run_has_written_is_in_the_bucket(rotation: Rotation, cluster: Cluster, bucket: Bucket) -> None:
+    run = f"{buckets.FOLDER}/{stage.DAG_ID}/{RUN_ID}"
+    objects = bucket.objects()
+    assert objects.keys() >= {f"{run}/report.{kind}" for kind in ("json", "csv", "html")}
+    kinds = {key.removeprefix(f"{run}/work/").split("/")[0] for key in objects if key.startswith(f"{run}/work/")}
+    assert kinds >= {"plan.json", "traffic"}
+    assert {key.split("/")[2] for key in objects} >= {"ledger", "fleet", stage.DAG_ID}
+    written = [path for path in (cluster.home / "reports").rglob("*") if path.is_file()]
+    assert written == []
+    # Nothing is left of the writing, not even of that which was cut short.
+    assert [key for key in objects if key.rpartition("/")[2].startswith(".")] == []
+    assert bucket.unfinished_uploads() == []
+
+
+def test_the_page_reads_the_bucket(rotation: Rotation, cluster: Cluster) -> None:
+    targets = rotation.report["summary"]["targets"]
+    rotations.check_page(cluster, RUN_ID, targets)
+    row = next(row for row in rotation.report["connections"] if row["outcome"] == "updated")
+    history = rotations.history_of(cluster, row)
+    assert [(event["run_id"], event["outcome"]) for event in history["events"]] == [(RUN_ID, "updated")]
+    assert history["holds_current"] is True
+
+
+def test_no_secret_is_in_the_bucket(rotation: Rotation, bucket: Bucket) -> None:
+    named = {"Tableau PAT": stage.TABLEAU_PAT_SECRET, "the bucket's own": buckets.SECRET}
+    for credential in build_site().site.credentials.values():
+        named |= {f"old {credential.name}": credential.secret, f"new {credential.name}": credential.new_secret}
+    scanner = Scanner(named)
+    objects = bucket.objects()
+    assert len(objects) > 20
+    assert [found for key, content in objects.items() for found in scanner.data(key.encode() + content, key)] == []
