@@ -20,4 +20,10 @@
   };
   say();
   setInterval(say, 60000);
+
+  // Paper does not grow older by itself.
+  addEventListener("beforeprint", () => {
+    for (const time of document.querySelectorAll("time[data-relative]")) time.textContent = time.title;
+  });
+  addEventListener("afterprint", say);
 })();
