@@ -59,8 +59,8 @@ test-kills: install  ## a task is killed in the middle of a run on a real schedu
 test-browser: $(VENV)/.installed-browser  ## the page in the Airflow UI, in this machine's Chromium (CHROMIUM: where it is)
 	$(BIN)/python -m pytest -m browser tests/browser
 
-screenshots: $(VENV)/.installed-browser  ## the same, and write docs/ui-*.png
-	$(BIN)/python -m pytest -m browser tests/browser --screenshots docs
+screenshots: $(VENV)/.installed-browser  ## what that page looks like, into docs/ui-*.png
+	$(BIN)/python -m pytest -m browser tests/browser/test_screenshots.py --screenshots docs
 
 test-cluster: $(VENV)/.installed-cluster  ## the topology of docker-compose.yaml on this machine's PostgreSQL and Redis
 	$(BIN)/python -m pytest -m cluster tests/cluster
