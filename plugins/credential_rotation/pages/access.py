@@ -5,6 +5,7 @@ The one module that stands on parts of Airflow's api-server which no promise cov
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
@@ -12,22 +13,27 @@ from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_da
 from fastapi import Depends, HTTPException, Request
 
 from credential_rotation.announcements import ROTATION
+from credential_rotation.fleet.reading import RENEWAL
 
 # 401 without a login, 403 without the right.
 reads_rotation = Depends(requires_access_dag("GET", DagAccessEntity.RUN, ROTATION))
 # The DAG is the one that `dag_id` in the query names.
 reads_the_dag_asked_for = Depends(requires_access_dag("GET", DagAccessEntity.RUN))
 
-_triggers_rotation = requires_access_dag("POST", DagAccessEntity.RUN, ROTATION)
+
+def _whether(required: Callable[[Request, GetUserDep], None]) -> Callable[[Request, GetUserDep], bool]:
+    """Whether somebody has a right without which they see less, and not nothing."""
+
+    def answer(request: Request, user: GetUserDep) -> bool:
+        try:
+            required(request, user)
+        except HTTPException:
+            return False
+        return True
+
+    return answer
 
 
-def _may_trigger(request: Request, user: GetUserDep) -> bool:
-    """Whether buttons are offered. Airflow's API asks again when one is pressed."""
-    try:
-        _triggers_rotation(request, user)
-    except HTTPException:
-        return False
-    return True
-
-
-MayTrigger = Annotated[bool, Depends(_may_trigger)]
+# Whether buttons are offered. Airflow's API asks again when one is pressed.
+MayTrigger = Annotated[bool, Depends(_whether(requires_access_dag("POST", DagAccessEntity.RUN, ROTATION)))]
+MayReadRenewal = Annotated[bool, Depends(_whether(requires_access_dag("GET", DagAccessEntity.RUN, RENEWAL)))]

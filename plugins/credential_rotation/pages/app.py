@@ -15,12 +15,13 @@ from starlette.exceptions import HTTPException
 from credential_rotation.fleet.model import ConnectionHistory, Fleet
 from credential_rotation.fleet.reading import read_connection, read_fleet
 from credential_rotation.pages import static_files
-from credential_rotation.pages.access import MayTrigger, reads_rotation, reads_the_dag_asked_for
+from credential_rotation.pages.access import MayReadRenewal, MayTrigger, reads_rotation, reads_the_dag_asked_for
 from credential_rotation.pages.answers import NoSuchThing, Route, data, page, refused, streamed, text
 from credential_rotation.pages.connection_page import connection_values
 from credential_rotation.pages.fleet_page import fleet_values
 from credential_rotation.pages.query import ConnectionId, ContentId, DagId, RunId, SiteKey
 from credential_rotation.pages.run_page import run_html, run_json
+from credential_rotation.pages.without_renewals import without_renewals
 from credential_rotation.settings import Settings
 
 app = FastAPI(
@@ -32,15 +33,16 @@ app.add_exception_handler(RequestValidationError, refused)
 
 
 @app.get("/")
-def fleet(may_trigger: MayTrigger) -> Response:
+def fleet(may_trigger: MayTrigger, may_read_renewal: MayReadRenewal) -> Response:
     """All Snowflake users and sites."""
-    return page("fleet.html", may_trigger=may_trigger, **fleet_values(_fleet(), datetime.now(UTC)))
+    values = fleet_values(_fleet(may_read_renewal), datetime.now(UTC))
+    return page("fleet.html", may_trigger=may_trigger, may_read_renewal=may_read_renewal, **values)
 
 
 @app.get("/api/fleet")
-def fleet_data() -> Response:
+def fleet_data(may_read_renewal: MayReadRenewal) -> Response:
     """The same, for programs."""
-    return data(_fleet().as_dict())
+    return data(_fleet(may_read_renewal).as_dict())
 
 
 @app.get("/run", dependencies=[reads_the_dag_asked_for])
@@ -80,8 +82,9 @@ def _reports() -> str:
     return Settings.from_environment().reports
 
 
-def _fleet() -> Fleet:
-    return read_fleet(_reports(), datetime.now(UTC))
+def _fleet(may_read_renewal: bool) -> Fleet:
+    found = read_fleet(_reports(), datetime.now(UTC))
+    return found if may_read_renewal else without_renewals(found)
 
 
 def _connection(site: str, content_id: str, connection_id: str) -> ConnectionHistory:

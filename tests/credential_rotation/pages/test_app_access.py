@@ -91,6 +91,18 @@ class TestOneDagAlone:
         for query in (f"dag_id={RENEWAL}&dag_id={ROTATION}", f"dag_id={ROTATION}&dag_id={RENEWAL}"):
             assert "ETL_USER" not in person.get(f"/api/run?{query}&run_id=renewal-2").text
 
+    def test_who_may_not_read_the_renewal_sees_nothing_of_it(self, airflow: AirflowAround, story: Story) -> None:
+        story.renew(days_left=2, reason="Snowflake refuses the administrator.")
+        everything, some = airflow.visitor(), airflow.visitor(name=ROTATION)
+        for told in (RENEWAL, "renewal-2", "Snowflake refuses the administrator.", "RenewalFailed", "TABLEAU"):
+            assert told in everything.get("/").text + everything.get("/api/fleet").text
+        for told in ("renewal-2", "Snowflake refuses the administrator.", "RenewalFailed", '"TABLEAU"', "Expires"):
+            assert told not in some.get("/").text + some.get("/api/fleet").text
+        seen = some.sees("/").text
+        assert f"When it expires is for those who may read runs of {RENEWAL}" in seen
+        assert "All is well with 1 Snowflake user" in seen
+        assert "1 on the current token" in seen
+
     def test_who_may_not_read_the_rotation_sees_nothing(self, airflow: AirflowAround) -> None:
         assert airflow.visitor(name=RENEWAL).get("/").status_code == 403
 
