@@ -23,10 +23,10 @@ def rotation_params(settings: Settings | None = None) -> dict[str, Param]:
     """
     settings = settings or Settings.from_environment({})
     return {
-        "tableau_conn_ids": _names(
+        "tableau_conn_ids": _connections(
             list(settings.tableau_conn_ids), "Tableau connections", _WHO, "Airflow connections, one per Tableau site."
         ),
-        "snowflake_conn_ids": _names(
+        "snowflake_conn_ids": _connections(
             list(settings.snowflake_conn_ids),
             "Snowflake connections",
             _WHO,
@@ -118,7 +118,7 @@ def renewal_params(settings: Settings | None = None) -> dict[str, Param]:
     """The params of ``renew_snowflake_pat``, in the order of the form."""
     settings = settings or Settings.from_environment({})
     return {
-        "snowflake_conn_ids": _names(
+        "snowflake_conn_ids": _connections(
             list(settings.snowflake_conn_ids),
             "Snowflake connections",
             _WHO,
@@ -163,11 +163,16 @@ def renewal_params(settings: Settings | None = None) -> dict[str, Param]:
     }
 
 
-def _names(default: list[str], title: str, section: str, help_text: str) -> Param:
+def _connections(default: list[str], title: str, section: str, help_text: str) -> Param:
+    """Ids of Airflow connections; files are named after them, so none may look like a path."""
+    return _names(default, title, section, help_text, pattern=r"^[^/\\]*[^/\\.][^/\\]*$")
+
+
+def _names(default: list[str], title: str, section: str, help_text: str, **more: str) -> Param:
     return Param(
         default,
         type="array",
-        items={"type": "string", "minLength": 1},
+        items={"type": "string", "minLength": 1, **more},
         title=title,
         section=section,
         description_md=help_text,

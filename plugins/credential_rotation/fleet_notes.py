@@ -27,7 +27,11 @@ def leave_rotation(task: ThisTask, brief: Mapping[str, Any], verdict: str) -> No
         planned = read_secrets(task.folder, plan_id) if plan_id else {}
         credentials = {
             # A roll-back embeds the secret before; the one in force stays in force.
-            conn_id: TokenInForce(each.login, (task.params.roll_back and each.secrets.previous) or each.secrets.token)
+            conn_id: TokenInForce(
+                each.login,
+                (task.params.roll_back and each.secrets.previous) or each.secrets.token,
+                frozenset(each.usernames),
+            )
             for conn_id, each in planned.items()
         }
         is_whole = bool(sites) and task.params.is_whole and not task.params.roll_back and not brief["problems"]

@@ -16,9 +16,8 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from credential_rotation.ledgers import file_of_site
 from credential_rotation.rotation.inventory import Item
-from credential_rotation.run_folder import Folder
+from credential_rotation.run_folder import Folder, file_named_after
 from credential_rotation.tableau.content import Connection, Content
 
 log = logging.getLogger(__name__)
@@ -127,7 +126,7 @@ class SiteMemory:
 
 def read_known(reports: str, site_key: str) -> KnownContent:
     """What is known of a site; nothing where nobody can tell what the file says."""
-    values = Folder(f"{reports}/known").read(file_of_site(site_key))
+    values = Folder(f"{reports}/known").read(file_named_after(site_key))
     try:
         if values is None or values["version"] != _VERSION:
             return KnownContent()
@@ -142,7 +141,7 @@ def write_known(reports: str, site_key: str, known: KnownContent) -> None:
     """Keep what is known of a site."""
     items = {luid: asdict(item) for luid, item in known.items.items()}
     values = {"version": _VERSION, "site": site_key, "runs": known.runs, "tokens": sorted(known.tokens)}
-    Folder(f"{reports}/known").write(file_of_site(site_key), values | {"items": items})
+    Folder(f"{reports}/known").write(file_named_after(site_key), values | {"items": items})
 
 
 def _read(items: Sequence[Item], read_at: datetime) -> dict[str, KnownItem]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +21,7 @@ from credential_rotation.plan_files import Plan, PlannedCredential, find_plan, r
 from credential_rotation.rotation.ledger import Ledger
 from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.records import ConnectionRecord
-from credential_rotation.run_folder import Folder, RunFolder
+from credential_rotation.run_folder import Folder, RunFolder, file_named_after
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +46,7 @@ class Ledgers:
 
     def read(self, site_key: str) -> Ledger:
         """The ledger of a site; empty where nothing is known, or nobody can tell what a file says."""
-        name = file_of_site(site_key)
+        name = file_named_after(site_key)
         values = self._folder.read(name)
         if values is None:
             return Ledger()
@@ -67,7 +66,7 @@ class Ledgers:
     def write(self, site_key: str, ledger: Ledger) -> None:
         """Keep a ledger."""
         values = {"version": _VERSION, "site": site_key, "connections": ledger.as_dict()}
-        self._folder.write(file_of_site(site_key), values)
+        self._folder.write(file_named_after(site_key), values)
 
     def open(self, run_id: str) -> None:
         """Let a later run know that this one is about to change something."""
@@ -174,12 +173,6 @@ def _whole(entry: dict[str, Any]) -> dict[str, Any]:
     if not all(isinstance(entry[name], str) for name in ("token", "username", "saved_at", "run_id")):
         raise ValueError("an entry holds something else than texts")
     return entry
-
-
-def file_of_site(site_key: str) -> str:
-    """The name of the file that is about a site, for people to recognise."""
-    readable = re.sub("[^a-z0-9.-]+", "-", site_key.partition("://")[2] or site_key).strip("-.")[:80]
-    return f"{readable}-{hashlib.sha256(site_key.encode()).hexdigest()[:8]}.json"
 
 
 def _open_run(run_id: str) -> str:

@@ -54,17 +54,21 @@ class Plan:
 
 @dataclass(frozen=True)
 class PlannedCredential:
-    """The user of a credential, and the fingerprints of its secrets, when the plan was made."""
+    """The user of a credential, the fingerprints of its secrets, and the user names that it replaces in Tableau."""
 
     login: str
     secrets: Secrets
+    usernames: Sequence[str] = ()
 
 
 def write_plan(
     folder: RunFolder, plan: Plan, credentials: Iterable[SnowflakeCredential], fingerprints: Fingerprints
 ) -> None:
     """Write a plan, which from now on is the run's."""
-    planned = {each.conn_id: PlannedCredential(each.login, secrets_of(each, fingerprints)) for each in credentials}
+    planned = {
+        each.conn_id: PlannedCredential(each.login, secrets_of(each, fingerprints), sorted(each.usernames))
+        for each in credentials
+    }
     folder.write(_credentials(plan.plan_id), {conn_id: asdict(each) for conn_id, each in planned.items()})
     folder.write(
         _PLAN,
@@ -120,7 +124,7 @@ def read_plan(folder: RunFolder) -> Plan:
 def read_secrets(folder: RunFolder, plan_id: str) -> dict[str, PlannedCredential]:
     """The credentials of a plan, by the id of their Airflow connection."""
     return {
-        conn_id: PlannedCredential(values["login"], Secrets(**values["secrets"]))
+        conn_id: PlannedCredential(values["login"], Secrets(**values["secrets"]), tuple(values.get("usernames", ())))
         for conn_id, values in (folder.read(_credentials(plan_id)) or {}).items()
     }
 

@@ -21,7 +21,9 @@ must see what a killed task had done, and a task reads no other task's state. No
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
@@ -55,6 +57,12 @@ def fresh_path(url: str) -> ObjectStoragePath:
     return path
 
 
+def file_named_after(text: str) -> str:
+    """The name of a JSON file about something, for people to recognise; whatever the text holds, it is no path."""
+    readable = re.sub("[^a-z0-9.-]+", "-", text.partition("://")[2] or text).strip("-.")[:80]
+    return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.json"
+
+
 class Folder:
     """Reads and writes files on a local disk or an object store.
 
@@ -71,34 +79,38 @@ class Folder:
         except (FileNotFoundError, NotADirectoryError, ValueError):
             return None
 
-    def elements(self, name: str, of: str, *, containing: str = "") -> Iterator[dict[str, Any]]:
+    def elements(self, name: str, of: str) -> Iterator[dict[str, Any]]:
         """The elements of a list in a JSON file that :meth:`write` made, one by one; none when that is missing.
 
         :param of: the name of the list, which must be the last in the file
-        :param containing: a text; elements whose JSON is without it are passed over
         """
-        in_list = False
-        for line in self._text_lines(name):
-            if in_list and line.startswith("{") and containing in line:
-                yield json.loads(line.rstrip(",\n"))
-            in_list = in_list or line.startswith(f'"{of}": [')
+        return self.head_and_elements(name, of)[1]
 
     def head(self, name: str, before: str) -> dict[str, Any]:
         """What stands in such a file before its last list; nothing when it is missing."""
-        lines = list(takewhile(lambda line: not line.startswith(f'"{before}": ['), self._text_lines(name)))
-        values: dict[str, Any] = json.loads("".join(lines).rstrip(",\n") + "}") if lines else {}
-        return values
+        return self.head_and_elements(name, before)[0]
+
+    def head_and_elements(
+        self, name: str, of: str, *, containing: str = ""
+    ) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
+        """Both, in one reading.
+
+        :param containing: a text; elements whose JSON is without it are passed over
+        """
+        lines = self._text_lines(name)
+        before = list(takewhile(lambda line: not line.startswith(f'"{of}": ['), lines))
+        head: dict[str, Any] = json.loads("".join(before).rstrip(",\n") + "}") if before else {}
+        return head, (json.loads(line.rstrip(",\n")) for line in lines if line.startswith("{") and containing in line)
 
     def _text_lines(self, name: str) -> Iterator[str]:
         path = self._path(name)
         try:
-            if path.protocol not in _LOCAL:
-                yield from (f"{line}\n" for line in path.read_text(encoding="utf-8").split("\n"))
-                return
-            with Path(path.path).open(encoding="utf-8", newline="\n") as file:
-                yield from file
+            # Unlike Airflow's own `path.open`, this knows file systems for which Airflow has no connection.
+            file = path.__wrapped__.open("r", encoding="utf-8", newline="\n")
         except (FileNotFoundError, NotADirectoryError):
             return
+        with file:
+            yield from file
 
     def write(self, name: str, value: Any) -> str:
         """Write a JSON file, in which each element of a list has a line; where it now is.

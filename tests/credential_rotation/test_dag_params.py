@@ -118,3 +118,13 @@ def test_choices_are_offered_to_choose_from() -> None:
 def test_what_can_not_be_meant_is_refused_by_the_form(name: str, value: object) -> None:
     with pytest.raises(ParamValidationError):
         rotation_params()[name].resolve(value)
+
+
+@pytest.mark.parametrize("conn_id", ["../../ledger/site", "..", ".", "a/b", "a\\b", ""])
+@pytest.mark.parametrize("name", ["tableau_conn_ids", "snowflake_conn_ids"])
+def test_the_id_of_an_airflow_connection_looks_like_no_path(name: str, conn_id: str) -> None:
+    forms = [form for form in (rotation_params(), renewal_params()) if name in form]
+    for form in forms:
+        with pytest.raises(ParamValidationError):
+            form[name].resolve([conn_id])
+        assert form[name].resolve(["snowflake_pat", "a.b-c:d (e)"]) == ["snowflake_pat", "a.b-c:d (e)"]

@@ -168,12 +168,10 @@ def test_the_elements_of_a_last_list_can_be_read_one_by_one_and_the_rest_without
     rows = [{"name": f"Orders\u2028\x85\r\n{number} }},\n", "list": [number]} for number in range(3)]
     folder.write("report.json", {"state": "success", "problems": [], "summary": {"a": 1}, "connections": iter(rows)})
     assert list(folder.elements("report.json", "connections")) == rows
-    assert list(folder.elements("report.json", "connections", containing='"list": [1]')) == rows[1:2]
-    assert folder.head("report.json", before="connections") == {
-        "state": "success",
-        "problems": [],
-        "summary": {"a": 1},
-    }
+    told = {"state": "success", "problems": [], "summary": {"a": 1}}
+    assert folder.head("report.json", before="connections") == told
+    head, found = folder.head_and_elements("report.json", "connections", containing='"list": [1]')
+    assert (head, list(found)) == (told, rows[1:2])
 
 
 def test_of_a_missing_file_there_are_no_elements_and_no_head(folder: RunFolder) -> None:

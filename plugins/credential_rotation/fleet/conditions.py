@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from credential_rotation.fleet.model import Condition, ConditionKind, RunBrief, TokenBrief
+from credential_rotation.fleet.model import Condition, ConditionKind, TokenBrief
 from credential_rotation.fleet.site_state import UserState
 from credential_rotation.renewal.report import FAILED
 from credential_rotation.renewals import Renewal
@@ -19,14 +18,12 @@ class Standing:
     """All that the conditions of a user on a site depend on.
 
     :param in_force: the fingerprint of the token in force
-    :param runs: those of the rotation, the newest first
     """
 
     user: UserState
     in_force: str
     renewal: Renewal
     token: TokenBrief | None
-    runs: Sequence[RunBrief]
 
     @property
     def current(self) -> int:
@@ -82,10 +79,13 @@ def _renewing(standing: Standing) -> Condition | None:
 
 
 def _degraded(standing: Standing) -> Condition | None:
-    failed, token = standing.user.failed, standing.token
-    if failed:
-        message = f"{_connections(failed)} could not be updated."
-        return Condition(ConditionKind.DEGRADED, "ConnectionsFailed", message, since=_red_since(standing.runs))
+    user, token = standing.user, standing.token
+    if user.failed:
+        message = f"{_connections(user.failed)} could not be updated."
+        return Condition(ConditionKind.DEGRADED, "ConnectionsFailed", message, since=user.failing_since)
+    if user.not_attempted:
+        message = f"The turn of {_connections(user.not_attempted)} did not come: the run says why."
+        return Condition(ConditionKind.DEGRADED, "NotAttempted", message, since=user.failing_since)
     if token is not None and token.outcome == FAILED:
         message = f"The renewal needs a person: {token.reason}"
         return Condition(ConditionKind.DEGRADED, "RenewalFailed", message, since=token.seen_at)
@@ -100,19 +100,7 @@ def _not_current(standing: Standing) -> Condition | None:
         message = f"{_connections(old)} found; no run has updated {'it' if old == 1 else 'them'} yet."
         return Condition(ConditionKind.DEGRADED, "NeverRotated", message)
     message = f"{_connections(old)} {_are(old)} not known to embed the token in force."
-    return Condition(ConditionKind.DEGRADED, "NotCurrent", message, since=_red_since(standing.runs))
-
-
-def _red_since(runs: Sequence[RunBrief]) -> str | None:
-    """Since when runs have been red, one after the other; None when the latest is not."""
-    since = None
-    for run in runs:
-        if run.dry_run:
-            continue
-        if run.state == "success":
-            break
-        since = run.ended_at
-    return since
+    return Condition(ConditionKind.DEGRADED, "NotCurrent", message)
 
 
 def _connections(number: int) -> str:

@@ -12,20 +12,20 @@ Tokens stand in them as fingerprints. No run reads them to decide anything: ledg
 
 from __future__ import annotations
 
-import json
 import logging
-from typing import Any
+from collections.abc import Iterator
 
+from credential_rotation.fleet.learning import Runs, Target
 from credential_rotation.fleet.model import RunBrief, TokenBrief
-from credential_rotation.fleet.site_state import SiteState, Targets, key_of
-from credential_rotation.ledgers import file_of_site
-from credential_rotation.run_folder import Folder
+from credential_rotation.fleet.site_state import SiteState
+from credential_rotation.run_folder import Folder, file_named_after
 
 log = logging.getLogger(__name__)
 
 _VERSION = 1
 _MOST_RUNS = 100
 # What it is to read a file that somebody else, or another version of this package, wrote.
+_SHOWN = ("content_name", "snowflake_conn_id", "username")
 _UNREADABLE = (AttributeError, KeyError, TypeError, ValueError)
 
 
@@ -45,29 +45,29 @@ class FleetFiles:
 
     def site(self, site_key: str) -> SiteState:
         """What is known of a site; nothing where it is new."""
-        return self._read(f"sites/{file_of_site(site_key)}") or SiteState(site_key)
+        return self._read(f"sites/{file_named_after(site_key)}") or SiteState(site_key)
 
-    def targets(self, site_key: str) -> Targets:
-        """Its targets."""
+    def targets(self, site_key: str, *, containing: str = "") -> tuple[Runs, Iterator[Target]]:
+        """The runs that events name, and the targets of a site, one by one.
+
+        :param containing: a text; targets in whose line it does not stand are passed over
+        """
+        name = _targets(site_key)
         try:
-            return Targets.from_dict(self._folder.read(_targets(site_key)) or {"runs": {}, "connections": []})
+            head, found = self._folder.head_and_elements(name, "connections", containing=containing)
+            runs = {str(number): (str(run_id), str(at)) for number, (run_id, at) in head.get("runs", {}).items()}
         except _UNREADABLE as problem:
-            log.warning("The targets of %s can't be read (%s).", site_key, type(problem).__name__)
-            return Targets()
+            log.warning("%s can't be read (%s).", name, type(problem).__name__)
+            return {}, iter(())
+        return runs, _readable(found)
 
-    def target(self, site_key: str, key: str) -> tuple[dict[str, Any], Targets] | None:
-        """One of its targets with the runs that its events name; None when there is no such one."""
-        connection_id = json.dumps(key.partition("/")[2], ensure_ascii=False)
-        for each in self._folder.elements(_targets(site_key), "connections", containing=connection_id):
-            if key_of(each) == key:
-                runs = self._folder.head(_targets(site_key), "connections").get("runs", {})
-                return each, Targets.from_dict({"runs": runs, "connections": []})
-        return None
+    def write_targets(self, site_key: str, runs: Runs, targets: Iterator[Target]) -> None:
+        """Keep the targets of a site, a line for each."""
+        self._folder.write(_targets(site_key), {"runs": runs, "connections": targets})
 
-    def write_site(self, state: SiteState, targets: Targets) -> None:
+    def write_site(self, state: SiteState) -> None:
         """Keep what is known of a site."""
-        self._folder.write(_targets(state.site_key), targets.as_dict())
-        self._folder.write(f"sites/{file_of_site(state.site_key)}", {"version": _VERSION, **state.as_dict()})
+        self._folder.write(f"sites/{file_named_after(state.site_key)}", {"version": _VERSION, **state.as_dict()})
 
     def runs(self, dag_id: str) -> list[RunBrief]:
         """The latest runs of a DAG; the newest first."""
@@ -85,14 +85,14 @@ class FleetFiles:
     def token(self, conn_id: str) -> TokenBrief | None:
         """How a user's token stood when it was looked at; None where it never was."""
         try:
-            values = self._folder.read(f"tokens/{conn_id}.json")
+            values = self._folder.read(f"tokens/{file_named_after(conn_id)}")
             return TokenBrief(**values) if values else None
         except _UNREADABLE:
             return None
 
     def write_token(self, conn_id: str, token: TokenBrief) -> None:
         """Keep how a user's token stands."""
-        self._folder.write(f"tokens/{conn_id}.json", token)
+        self._folder.write(f"tokens/{file_named_after(conn_id)}", token)
 
     def _read(self, name: str) -> SiteState | None:
         values = self._folder.read(name)
@@ -106,4 +106,14 @@ class FleetFiles:
 
 
 def _targets(site_key: str) -> str:
-    return f"targets/{file_of_site(site_key)}"
+    return f"targets/{file_named_after(site_key)}"
+
+
+def _readable(targets: Iterator[Target]) -> Iterator[Target]:
+    """Those that are whole; another version of this package may have written something else."""
+    try:
+        for target in targets:
+            if isinstance(target.get("events"), list) and {"content_id", "connection_id", *_SHOWN} <= target.keys():
+                yield target
+    except ValueError as problem:
+        log.warning("A file of targets can't be read to its end (%s).", type(problem).__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 from credential_rotation.announcements import ROTATION
 from credential_rotation.fleet.conditions import Standing, conditions_of
 from credential_rotation.fleet.files import FleetFiles
+from credential_rotation.fleet.learning import key_of
 from credential_rotation.fleet.model import (
     ConnectionEvent,
     ConnectionHistory,
@@ -19,7 +21,7 @@ from credential_rotation.fleet.model import (
     TokenBrief,
 )
 from credential_rotation.fleet.site_state import SiteState, UserState
-from credential_rotation.renewals import Renewals
+from credential_rotation.renewals import Renewal, Renewals
 from credential_rotation.run_folder import RunFolder
 
 RENEWAL = "renew_snowflake_pat"
@@ -33,11 +35,12 @@ def read_fleet(reports: str, now: datetime) -> Fleet:
     files = FleetFiles(reports)
     sites, runs = files.sites(), {dag_id: files.runs(dag_id) for dag_id in DAG_IDS}
     in_force = _InForce(sites, Renewals(reports))
+    # A user may be on many sites, and each file may be far away.
+    tokens = {conn_id: _token(files, conn_id, now) for conn_id in {each for site in sites for each in site.users}}
     rows = []
     for site in sites:
         for conn_id, user in sorted(site.users.items()):
-            token, renewal = _token(files, conn_id, now), in_force.renewals.renewal(conn_id)
-            standing = Standing(user, in_force.of(conn_id), renewal, token, runs[ROTATION])
+            standing = Standing(user, in_force.of(conn_id), in_force.renewal(conn_id), tokens[conn_id])
             rows.append(_row(site, conn_id, standing, now))
     return Fleet(
         rows=tuple(rows),
@@ -59,17 +62,16 @@ def read_run(reports: str, dag_id: str, run_id: str) -> dict[str, Any] | None:
 def read_connection(reports: str, site_key: str, content_id: str, connection_id: str) -> ConnectionHistory | None:
     """What runs did about a connection; None where none knows it as a target."""
     files = FleetFiles(reports)
-    found = files.target(site_key, f"{content_id}/{connection_id}")
-    if found is None:
+    runs, targets = files.targets(site_key, containing=json.dumps(connection_id, ensure_ascii=False))
+    values = next((each for each in targets if key_of(each) == f"{content_id}/{connection_id}"), None)
+    if values is None:
         return None
-    values, targets = found
     site, conn_id = files.site(site_key), str(values["snowflake_conn_id"])
     events = []
     for number, outcome, proof, reason, attempts, canary in reversed(values["events"]):
-        run_id, at = targets.runs.get(number, ("", ""))
+        run_id, at = runs.get(number, ("", ""))
         events.append(ConnectionEvent(run_id, at, outcome, proof, reason, attempts, canary))
-    token = _InForce(files.sites(), Renewals(reports)).of(conn_id)
-    held = values.get("token")
+    token, held = _InForce(files.sites(), Renewals(reports)).of(conn_id), values.get("token")
     shown = {name: value for name, value in values.items() if name not in ("events", "token")}
     return ConnectionHistory(
         **shown,
@@ -85,7 +87,8 @@ class _InForce:
     """Which token of each credential is in force, as far as runs have told: on any site, or by a renewal."""
 
     def __init__(self, sites: list[SiteState], renewals: Renewals) -> None:
-        self.renewals = renewals
+        self._renewals = renewals
+        self._known: dict[str, Renewal] = {}
         self._seen: dict[str, UserState] = {}
         for site in sites:
             for conn_id, user in site.users.items():
@@ -93,9 +96,15 @@ class _InForce:
                 if known is None or user.seen_at > known.seen_at:
                     self._seen[conn_id] = user
 
+    def renewal(self, conn_id: str) -> Renewal:
+        """The latest renewal of a credential."""
+        if conn_id not in self._known:
+            self._known[conn_id] = self._renewals.renewal(conn_id)
+        return self._known[conn_id]
+
     def of(self, conn_id: str) -> str:
-        """Its fingerprint; empty where no run has told."""
-        seen, renewal = self._seen.get(conn_id), self.renewals.renewal(conn_id)
+        """The fingerprint of its token in force; empty where no run has told."""
+        seen, renewal = self._seen.get(conn_id), self.renewal(conn_id)
         if renewal.token and (seen is None or (renewal.renewed_at or "") >= seen.seen_at):
             return renewal.token
         return seen.token if seen else ""
@@ -116,7 +125,7 @@ def _row(site: SiteState, conn_id: str, standing: Standing, now: datetime) -> Fl
         excluded=user.excluded,
         token=standing.token,
         conditions=conditions_of(standing, now),
-        last_run=site.last_run,
+        last_run=user.last_run,
     )
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from credential_rotation.fleet.files import FleetFiles
+from credential_rotation.fleet.learning import Learning
 from credential_rotation.fleet.model import RunBrief, TokenBrief
-from credential_rotation.fleet.site_state import Doings, TokenInForce, learn
+from credential_rotation.fleet.site_state import Doings, TokenInForce
 from credential_rotation.ledgers import Ledgers
-from credential_rotation.renewal.report import RenewalReport, UserReport
+from credential_rotation.renewal.report import FAILED, PLANNED, RenewalReport, UserReport
 from credential_rotation.run_folder import RunFolder
 
 
@@ -35,10 +36,11 @@ def note_rotation(reports: str, rotation: Rotation) -> None:
     files, ledgers = FleetFiles(reports), Ledgers(reports, rotation.run.dag_id)
     files.add_run(rotation.run)
     for tableau_conn_id, site_key in rotation.sites.items():
-        state, targets = files.site(site_key), files.targets(site_key)
+        runs, targets = files.targets(site_key)
         doings = Doings(rotation.run, tableau_conn_id, rotation.is_whole, rotation.credentials, ledgers.read(site_key))
-        learn(state, targets, _rows(rotation.folder, tableau_conn_id), doings)
-        files.write_site(state, targets)
+        learning = Learning(files.site(site_key), runs, _rows(rotation.folder, tableau_conn_id), doings)
+        files.write_targets(site_key, learning.runs, learning.merged(targets))
+        files.write_site(learning.settled())
 
 
 def _rows(folder: RunFolder, tableau_conn_id: str) -> Iterator[dict[str, Any]]:
@@ -52,20 +54,24 @@ def note_renewal(reports: str, run: RunBrief, report: RenewalReport) -> None:
     files = FleetFiles(reports)
     files.add_run(run)
     for user in report.users:
-        files.write_token(user.snowflake_conn_id, _brief(user, files.token(user.snowflake_conn_id), run.ended_at))
+        if user.user:  # else nobody has seen this one: its Airflow connection can't be used, say
+            files.write_token(user.snowflake_conn_id, _brief(user, files.token(user.snowflake_conn_id), run))
 
 
-def _brief(user: UserReport, before: TokenBrief | None, seen_at: str) -> TokenBrief:
+def _brief(user: UserReport, before: TokenBrief | None, run: RunBrief) -> TokenBrief:
+    outcome, reason = user.outcome, user.reason
+    if before is not None and before.outcome == FAILED and run.dry_run and outcome == PLANNED:
+        outcome, reason = before.outcome, before.reason  # a dry run mends nothing
     if user.expires_at is None and before is not None:
         # That Snowflake could not be asked is no reason to forget when the token dies.
-        return replace(before, outcome=user.outcome, reason=user.reason)
+        return replace(before, outcome=outcome, reason=reason)
     return TokenBrief(
         token_name=user.token_name,
         expires_at=user.expires_at,
         days_left=user.days_left,
         renew_from=user.next_due,
         renewed_at=user.renewed_at,
-        seen_at=seen_at,
-        outcome=user.outcome,
-        reason=user.reason,
+        seen_at=run.ended_at,
+        outcome=outcome,
+        reason=reason,
     )

@@ -12,7 +12,7 @@ from credential_rotation.fleet.reading import read_fleet
 from credential_rotation.fleet.site_state import TokenInForce
 from credential_rotation.fleet.writing import Rotation, note_renewal, note_rotation
 from credential_rotation.ledgers import Ledgers
-from credential_rotation.renewal.report import FAILED, NOTHING_TO_DO, RENEWED, RenewalReport, UserReport
+from credential_rotation.renewal.report import FAILED, NOTHING_TO_DO, PLANNED, RENEWED, RenewalReport, UserReport
 from credential_rotation.renewals import Renewal, Renewals
 from credential_rotation.rotation.ledger import Secrets
 from credential_rotation.rotation.outcomes import Outcome
@@ -43,6 +43,7 @@ class Story:
         run_id: str | None = None,
         problems: Sequence[str] = (),
         conn_ids: Sequence[str] = ("snowflake_pat",),
+        site: str = SITE,
     ) -> str:
         """A run that came to these outcomes."""
         self.now += timedelta(days=1)
@@ -54,22 +55,25 @@ class Story:
         folder = RunFolder(ROTATION, run_id, self.reports)
         folder.write("report.json", {**report.brief(), "connections": report.rows()})
         ledgers = Ledgers(self.reports, ROTATION)
-        ledger = ledgers.read(SITE)
+        ledger = ledgers.read(site)
         for record in records:
             if record.is_target and record.outcome is not None:
                 ledger.learn(record, Secrets(self.token), record.username, run_id)
-        ledgers.write(SITE, ledger)
+        ledgers.write(site, ledger)
         run = self._brief(ROTATION, run_id, report.state, report.verdict(), dry_run=dry_run, summary=report.summary)
-        credentials = {conn_id: TokenInForce("ETL_USER", self.token) for conn_id in conn_ids}
-        note_rotation(self.reports, Rotation(run, folder, {"tableau_default": SITE}, credentials, is_whole))
+        credential = TokenInForce("ETL_USER", self.token, frozenset({"etl_user", "jane.doe"}))
+        credentials = dict.fromkeys(conn_ids, credential)
+        note_rotation(self.reports, Rotation(run, folder, {"tableau_default": site}, credentials, is_whole))
         return run_id
 
-    def renew(self, *, token: str | None = None, days_left: float = 15.0, reason: str | None = None) -> None:
+    def renew(
+        self, *, token: str | None = None, days_left: float = 15.0, reason: str | None = None, dry_run: bool = False
+    ) -> None:
         """A run of the renewal, which found a token that lives for so long; with a token, after it had made it."""
         self.now += timedelta(days=1)
         self._number += 1
         expires = self.now + timedelta(days=days_left)
-        outcome = FAILED if reason else RENEWED if token else NOTHING_TO_DO
+        outcome = FAILED if reason else RENEWED if token else PLANNED if dry_run else NOTHING_TO_DO
         renewed_at = None
         if token:
             self.token, renewed_at = token, self.now.isoformat()
@@ -85,8 +89,8 @@ class Story:
             renewed_at=renewed_at,
             next_due=(expires - timedelta(days=7)).isoformat(),
         )
-        report = RenewalReport(f"renewal-{self._number}", dry_run=False, problems=(), users=(user,))
-        run = self._brief(RENEWAL, report.run_id, report.state, report.verdict())
+        report = RenewalReport(f"renewal-{self._number}", dry_run=dry_run, problems=(), users=(user,))
+        run = self._brief(RENEWAL, report.run_id, report.state, report.verdict(), dry_run=dry_run)
         note_renewal(self.reports, run, report)
 
     def fleet(self, **later: float) -> Fleet:

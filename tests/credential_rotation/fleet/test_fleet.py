@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 import uuid
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from credential_rotation.fleet.files import FleetFiles
+from credential_rotation.fleet.learning import Learning
+from credential_rotation.fleet.model import TokenBrief
 from credential_rotation.fleet.reading import read_connection, read_run
+from credential_rotation.fleet.site_state import Doings, SiteState, TokenInForce
+from credential_rotation.fleet.writing import note_renewal
+from credential_rotation.renewal.report import RenewalReport, UserReport
 from credential_rotation.renewals import Renewals
+from credential_rotation.rotation.ledger import Ledger
 from credential_rotation.rotation.outcomes import Exclusion, Outcome, Proof
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.run_folder import Folder
@@ -132,10 +140,7 @@ def test_when_snowflake_can_not_be_asked_the_expiry_that_was_seen_before_stays(s
 
 
 def report_without_token(story: Story) -> None:
-    from credential_rotation.fleet.writing import note_renewal  # noqa: PLC0415
-    from credential_rotation.renewal.report import FAILED, RenewalReport, UserReport  # noqa: PLC0415
-
-    user = UserReport("snowflake_pat", "ETL_USER", outcome=FAILED, reason="can't be reached")
+    user = UserReport("snowflake_pat", "ETL_USER", outcome="failed", reason="can't be reached")
     report = RenewalReport("renewal-x", dry_run=False, problems=(), users=(user,))
     note_renewal(story.reports, story._brief("renew_snowflake_pat", "renewal-x", "failed", "failed"), report)
 
@@ -185,15 +190,21 @@ def test_a_run_for_one_user_forgets_nothing_of_another(story: Story) -> None:
 
 def test_excluded_connections_are_counted_by_site_and_those_that_name_the_user_with_the_user(story: Story) -> None:
     records = [
-        excluded(1, Exclusion.PASSWORD_NOT_EMBEDDED, username="etl_user"),
+        excluded(1, Exclusion.PASSWORD_NOT_EMBEDDED, username="Jane.Doe"),
         excluded(2, Exclusion.OTHER_USER, username="JANE"),
+        excluded(6, Exclusion.OTHER_ACCOUNT, username="etl_user"),
         excluded(3, Exclusion.NOT_SNOWFLAKE, username=""),
         excluded(4, Exclusion.NOT_SNOWFLAKE, username=""),
     ]
     story.rotate([*updated(target(5)), *records])
     fleet = story.fleet()
     assert fleet.rows[0].excluded == 1
-    assert fleet.sites[0].excluded == {"not_snowflake": 2, "password_not_embedded": 1, "other_user": 1}
+    assert fleet.sites[0].excluded == {
+        "not_snowflake": 2,
+        "password_not_embedded": 1,
+        "other_user": 1,
+        "other_account": 1,
+    }
 
 
 def test_runs_of_both_dags_are_listed_the_newest_first_and_one_that_was_cleared_once(story: Story) -> None:
@@ -299,3 +310,112 @@ def test_a_large_site_takes_a_line_for_each_connection(tmp_path: Path) -> None:
     assert len(lines) == 50
     assert max(map(len, lines)) < 600
     assert all(json.loads(line.rstrip(","))["events"] for line in lines)
+
+
+def test_a_dry_run_mends_nothing(story: Story) -> None:
+    failed = came_to(Outcome.FAILED, target(1), reason="not editable")
+    story.rotate([*failed, *updated(target(2))])
+    story.rotate([*came_to(Outcome.PLANNED, target(1)), *came_to(Outcome.UNCHANGED, target(2))], dry_run=True)
+    assert (story.row().failed, story.conditions()) == (1, {"Degraded": "ConnectionsFailed"})
+    history = read_connection(story.reports, SITE, "item-00001", "connection-00001")
+    assert history is not None
+    assert [event.outcome for event in history.events] == ["failed"]
+
+
+def test_a_dry_renewal_mends_nothing_either(story: Story) -> None:
+    story.rotate(updated(target(1)))
+    story.renew(days_left=5, reason="the role is gone")
+    story.renew(days_left=5, dry_run=True)
+    assert story.conditions() == {"Expiring": "RenewalFailed", "Degraded": "RenewalFailed"}
+    story.renew(days_left=15)
+    assert story.conditions() == {"Ready": "AllCurrent"}
+
+
+def test_a_run_in_which_nobody_s_turn_came_is_no_pending_rotation(story: Story) -> None:
+    story.rotate(updated(*targets(2)))
+    story.renew(token="fingerprint-2")
+    story.rotate(came_to(Outcome.NOT_ATTEMPTED, *targets(2), reason="Snowflake refused the token"))
+    red = story.now.isoformat()
+    assert story.conditions() == {"Renewing": "RotationPending", "Degraded": "NotAttempted"}
+    assert story.row().conditions[-1].since == red
+    assert story.row().failed == 0
+
+
+def test_what_is_said_of_a_user_comes_from_runs_that_were_about_that_user(story: Story) -> None:
+    theirs = replace(target(2), snowflake_conn_id="snowflake_bi")
+    story.rotate([*updated(target(1)), *updated(theirs)], conn_ids=["snowflake_pat", "snowflake_bi"])
+    red = story.rotate(came_to(Outcome.FAILED, target(1), reason="no"), is_whole=False)
+    failing_since = story.now.isoformat()
+    green = story.rotate(updated(theirs), is_whole=False, conn_ids=["snowflake_bi"])
+    rows = {row.snowflake_conn_id: row for row in story.fleet().rows}
+    ours, others = rows["snowflake_pat"], rows["snowflake_bi"]
+    assert ours.last_run is not None
+    assert others.last_run is not None
+    assert (ours.last_run.run_id, others.last_run.run_id) == (red, green)
+    assert [(each.reason, each.since) for each in ours.conditions] == [("ConnectionsFailed", failing_since)]
+    assert [each.reason for each in others.conditions] == ["AllCurrent"]
+
+
+def test_ready_begins_anew_with_a_new_token(story: Story) -> None:
+    story.rotate(updated(target(1)))
+    story.renew(token="fingerprint-2")
+    story.rotate(updated(target(1)))
+    assert story.row().conditions[0].since == story.now.isoformat()
+
+
+def test_a_connection_of_airflow_s_with_another_name_takes_the_place_of_the_one_before(story: Story) -> None:
+    story.rotate(updated(*targets(2)))
+    renamed = [replace(each, snowflake_conn_id="snowflake_new") for each in targets(2)]
+    story.rotate(updated(*renamed), conn_ids=["snowflake_new"])
+    assert [(row.snowflake_conn_id, row.targets) for row in story.fleet().rows] == [("snowflake_new", 2)]
+
+
+def test_a_name_of_a_connection_leads_to_no_other_file(story: Story) -> None:
+    files = FleetFiles(story.reports)
+    Folder(story.reports).write("ledger/site.json", {"version": 1})
+    files.write_token("../../ledger/site", TokenBrief(token_name="X"))
+    assert Folder(story.reports).read("ledger/site.json") == {"version": 1}
+    found = files.token("../../ledger/site")
+    assert found is not None
+    assert found.token_name == "X"
+
+
+def test_of_a_user_whom_nobody_has_seen_no_token_is_kept(story: Story) -> None:
+    user = UserReport("no_such_connection", "", outcome="failed", reason="there is none")
+    report = RenewalReport("renewal-x", dry_run=False, problems=(), users=(user,))
+    note_renewal(story.reports, story._brief("renew_snowflake_pat", "renewal-x", "failed", "failed"), report)
+    assert FleetFiles(story.reports).token("no_such_connection") is None
+
+
+def test_each_small_file_is_read_once_however_many_sites_a_user_is_on(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story.rotate(updated(target(1)))
+    for number in range(5):
+        story.rotate(updated(target(1)), site=f"https://tableau.acme.example|site-{number}")
+    read: list[str] = []
+    real = Folder.read
+    monkeypatch.setattr(Folder, "read", lambda self, name: read.append(name) or real(self, name))
+    assert len(story.fleet().rows) == 6
+    assert max(Counter(read).values()) == 1
+
+
+def test_many_targets_with_long_histories_pass_by_one_at_a_time(tmp_path: Path) -> None:
+    story = Story(f"file://{tmp_path}")
+    many = targets(2000)
+    for number in range(20):
+        story.rotate(came_to(Outcome.UPDATED, *many, reason=f"a long reason of run {number}, " * 10))
+    runs, before = FleetFiles(story.reports).targets(SITE)
+    rows = json.loads(json.dumps([each.as_dict() for each in updated(*many)]))
+    brief = story._brief(ROTATION, "one more", "success", "")
+    credentials = {"snowflake_pat": TokenInForce("ETL_USER", story.token, frozenset())}
+    doings = Doings(brief, "tableau_default", True, credentials, Ledger())
+    learning = Learning(SiteState(SITE), runs, rows, doings)
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in learning.merged(before)) == 2000
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000  # the histories take 12 MB as text
+    assert learning.settled().users["snowflake_pat"].targets == 2000
