@@ -42,9 +42,9 @@ def text(content: str | bytes, media_type: str) -> Response:
     return Response(content if isinstance(content, bytes) else as_bytes(content), 200, _HEADERS, media_type)
 
 
-def streamed(pieces: Iterator[str], media_type: str) -> Response:
+def streamed(pieces: Iterator[bytes], media_type: str) -> Response:
     """What is too large to be in memory as a whole."""
-    return StreamingResponse(map(as_bytes, pieces), 200, _HEADERS, media_type)
+    return StreamingResponse(pieces, 200, _HEADERS, media_type)
 
 
 def as_bytes(content: str) -> bytes:

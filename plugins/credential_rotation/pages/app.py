@@ -20,7 +20,8 @@ from credential_rotation.pages.answers import NoSuchThing, Route, data, page, re
 from credential_rotation.pages.connection_page import connection_values
 from credential_rotation.pages.fleet_page import fleet_values
 from credential_rotation.pages.query import ConnectionId, ContentId, DagId, RunId, SiteKey
-from credential_rotation.pages.run_page import run_html, run_json
+from credential_rotation.pages.run_files import run_file
+from credential_rotation.pages.run_page import run_html
 from credential_rotation.pages.without_renewals import without_renewals
 from credential_rotation.settings import Settings
 
@@ -54,7 +55,7 @@ def run(dag_id: DagId, run_id: RunId) -> Response:
 @app.get("/api/run", dependencies=[reads_the_dag_asked_for])
 def run_data(dag_id: DagId, run_id: RunId) -> Response:
     """Its ``report.json``."""
-    pieces = run_json(_reports(), dag_id, run_id)
+    pieces = run_file(_reports(), dag_id, run_id, "report.json")
     if pieces is None:
         raise NoSuchThing("There is no report of such a run.")
     return streamed(pieces, "application/json")

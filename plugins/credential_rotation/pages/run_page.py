@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Mapping
 from typing import Any
 
 from credential_rotation.announcements import ROTATION
@@ -15,8 +13,6 @@ from credential_rotation.pages.kept import Kept, stamp_of
 from credential_rotation.pages.renewal_page import renewal_values
 from credential_rotation.pages.report_page import report_context
 from credential_rotation.run_folder import RunFolder
-
-_AT_ONCE = 500
 
 _kept = Kept()
 
@@ -40,26 +36,6 @@ def run_html(reports: str, dag_id: str, run_id: str) -> bytes:
         return b"".join(map(as_bytes, pieces))
 
     return _kept.get((reports, dag_id, run_id), stamp, make)
-
-
-def run_json(reports: str, dag_id: str, run_id: str) -> Iterator[str] | None:
-    """``report.json`` of a run, piece by piece; None where there is none."""
-    report = _report(reports, dag_id, run_id)
-    return None if report is None else _pieces(report)
-
-
-def _pieces(report: Mapping[str, Any]) -> Iterator[str]:
-    rows = report.get("connections")
-    if not isinstance(rows, Iterator):
-        yield json.dumps(report)
-        return
-    head = json.dumps({name: value for name, value in report.items() if name != "connections"})
-    yield f'{head[:-1]}, "connections": ['
-    between = ""
-    while some := list(islice(rows, _AT_ONCE)):
-        yield between + ", ".join(map(json.dumps, some))
-        between = ", "
-    yield "]}"
 
 
 def _report(reports: str, dag_id: str, run_id: str) -> Mapping[str, Any] | None:
