@@ -34,7 +34,7 @@ def take(request: pytest.FixtureRequest) -> Take:
         file = folder / f"ui-{name}.png"
         with Image.open(BytesIO(page.screenshot(animations="disabled"))) as picture:
             # The few letters in a colour of their own keep it.
-            picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE).save(file, optimize=True)
+            picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=2).save(file, optimize=True)
         assert file.stat().st_size < LARGEST
 
     return shot
