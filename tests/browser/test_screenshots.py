@@ -44,7 +44,7 @@ def take(request: pytest.FixtureRequest) -> Take:
 def test_the_fleet(visit: Visit, take: Take, filled: Filled, theme: Theme) -> None:
     page = visit("/plugin/credential-rotation", theme=theme)
     wait_until_it_lives(page.frame_locator("iframe"))
-    take(page, f"fleet-{theme}", 1330)
+    take(page, f"fleet-{theme}", 1450)
 
 
 def test_a_run_that_went_well(visit: Visit, take: Take, filled: Filled) -> None:
