@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Mapping
+from contextvars import copy_context
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LONGEST_SECONDS = 60.0
+
 _EXAMPLE = (
     '{"class": "airflow.providers.smtp.notifications.smtp.SmtpNotifier", "kwargs": {"to": "bi@acme.example", '
     '"subject": "{{ credential_rotation.subject }}", "html_content": "{{ credential_rotation.html }}"}}'
@@ -31,6 +35,9 @@ def send_message(
 ) -> None:
     """Tell how a run has ended. What goes wrong with the message is logged, and changes nothing about the run.
 
+    It is sent from a thread, and waited for no longer than a minute: a server that never answers would hold the task
+    until Airflow's time limit makes a green run red. The thread ends with the task's process at the latest.
+
     The notifier's own templates may use what :class:`credential_rotation.message_body.MessageBody` has, as
     ``credential_rotation.verdict``, say.
 
@@ -39,6 +46,19 @@ def send_message(
     """
     if not setting:
         return
+    sending = threading.Thread(
+        target=copy_context().run,
+        args=(_send, setting, context, brief, summary, verdict),
+        name="message",
+        daemon=True,
+    )
+    sending.start()
+    sending.join(LONGEST_SECONDS)
+    if sending.is_alive():
+        log.error("The message about this run is not sent after %g seconds; nobody waits for it.", LONGEST_SECONDS)
+
+
+def _send(setting: str, context: Context, brief: Mapping[str, Any], summary: Mapping[str, Any], verdict: str) -> None:
     try:
         body = MessageBody(
             dag_id=context["ti"].dag_id,
@@ -51,7 +71,7 @@ def send_message(
             url=_url(context["ti"].dag_id, brief["run_id"]),
         )
         notifier(setting)({**context, "credential_rotation": body.as_dict()})
-    except Exception:
+    except BaseException:  # what a notifier raises to end the process ends this thread alone
         log.exception("The message about this run could not be sent.")
     else:
         log.info("A message about this run was sent.")

@@ -189,10 +189,11 @@ def report() -> dict[str, Any]:
     task.ledgers.learn_from(task.run_id)
     leave_rotation(task, brief, verdict)
     context = get_current_context()
+    if state == "success":
+        emit_rotated(context, task, brief["summary"])
     send_message(task.settings.notifier, context, brief=brief, summary=brief["summary"], verdict=verdict)
     if state != "success":
         raise RunIsRed(f"{verdict} Report: {path}")
-    emit_rotated(context, task, brief["summary"])
     return brief
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import pytest
 from airflow.sdk import DAG, BaseNotifier
 
+from credential_rotation import messages
 from credential_rotation.messages import notifier, send_message
 from credential_rotation.settings import UnusableEnvironment
 
@@ -29,6 +32,22 @@ class Teller(BaseNotifier):
         if self.broken:
             raise RuntimeError("the mail server is away")
         self.told.append(self.text)
+
+
+class Hanging(BaseNotifier):
+    """Waits for a server that never answers."""
+
+    done = threading.Event()
+
+    def notify(self, context: Any) -> None:
+        self.done.wait(20)
+
+
+class Leaving(BaseNotifier):
+    """Raises what no ``except Exception`` catches."""
+
+    def notify(self, context: Any) -> None:
+        raise SystemExit(1)
 
 
 class _Instance:
@@ -93,6 +112,27 @@ def test_a_message_that_can_not_be_sent_is_logged_and_changes_nothing(
         send(text)
     assert "could not be sent" in caplog.text
     assert Teller.told == []
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setattr(messages, "LONGEST_SECONDS", 0.2)
+    yield json.dumps({"class": f"{__name__}.Hanging"})
+    Hanging.done.set()
+
+
+def test_a_notifier_that_hangs_is_not_waited_for(hanging: str, caplog: pytest.LogCaptureFixture) -> None:
+    began = time.monotonic()
+    with caplog.at_level(logging.ERROR):
+        send(hanging)
+    assert time.monotonic() - began < 5
+    assert "is not sent after 0.2 seconds" in caplog.text
+
+
+def test_a_notifier_that_wants_to_end_the_process_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        send(json.dumps({"class": f"{__name__}.Leaving"}))
+    assert "could not be sent" in caplog.text
 
 
 @pytest.mark.parametrize(
