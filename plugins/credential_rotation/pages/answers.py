@@ -64,6 +64,13 @@ class NoSuchThing(HTTPException):
         super().__init__(404, told)
 
 
+class Busy(HTTPException):
+    """Others are served, and have been for a while."""
+
+    def __init__(self) -> None:
+        super().__init__(503, headers={"Retry-After": "20"})
+
+
 class Route(APIRoute):
     """A route whose errors show nothing of the code: the log has the rest."""
 
@@ -88,7 +95,10 @@ async def refused(request: Request, refusal: Exception) -> Response:
     if not isinstance(refusal, StarletteHTTPException):
         return _error(request, HTTPStatus.BAD_REQUEST, "")
     told = str(refusal.detail) if isinstance(refusal, NoSuchThing) else ""
-    return _error(request, HTTPStatus(refusal.status_code), told)
+    answer = _error(request, HTTPStatus(refusal.status_code), told)
+    if isinstance(refusal, Busy):
+        answer.headers.update(refusal.headers or {})
+    return answer
 
 
 # Title and text; the third kind of error is anything else.
@@ -99,6 +109,10 @@ _WORDS: dict[HTTPStatus, tuple[str, str]] = {
         "This page is for those who may read the runs of the DAG that it shows. Ask whoever runs this Airflow.",
     ),
     HTTPStatus.NOT_FOUND: ("Nothing here", "There is no such page."),
+    HTTPStatus.SERVICE_UNAVAILABLE: (
+        "Others come first",
+        "Reports of large sites are being read just now. Reload this page in a moment.",
+    ),
     HTTPStatus.INTERNAL_SERVER_ERROR: (
         "That did not work",
         "The reports could not be read or shown. The log of Airflow's api-server says why.",

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
+from credential_rotation.pages.answers import Busy
 from credential_rotation.run_folder import fresh_path
 
 _MOST = 4
 # Of a page of 50,000 connections, several times over.
 _MOST_BYTES = 32 * 1024 * 1024
+# A report of a large site takes much room while it is read.
+_AT_ONCE = 2
+# Who waits holds a thread, of a few dozen that Airflow's own pages need, too.
+_PATIENCE = 20.0
 
 
 @dataclass(frozen=True)
@@ -22,21 +30,34 @@ class _Page:
 
 
 class Kept:
-    """They are made one at a time: a report of a large site takes much room while it is read."""
+    """Each is made by one of those who ask for it, and few of them at once.
 
-    def __init__(self) -> None:
+    :param patience: how many seconds somebody waits for others
+    """
+
+    def __init__(self, patience: float = _PATIENCE) -> None:
+        self._patience = patience
         self._pages: OrderedDict[Hashable, _Page] = OrderedDict()
-        self._access, self._making = threading.Lock(), threading.Lock()
+        self._access, self._places = threading.Lock(), threading.Semaphore(_AT_ONCE)
+        # A lock is there as long as somebody has it or waits for it.
+        self._making: WeakValueDictionary[Hashable, threading.Lock] = WeakValueDictionary()
 
     def get(self, key: Hashable, stamp: str, make: Callable[[], bytes]) -> bytes:
-        """The page of a key, made again when its stamp is another."""
+        """The page of a key, made again when its stamp is another.
+
+        :raises Busy: others took too long
+        """
         if (found := self._find(key, stamp)) is not None:
             return found
-        with self._making:
+        until = time.monotonic() + self._patience
+        with self._access:
+            making = self._making.setdefault(key, threading.Lock())
+        with _held(making, until):
             # Somebody else may have waited for the same one.
             if (found := self._find(key, stamp)) is not None:
                 return found
-            made = make()
+            with _held(self._places, until):
+                made = make()
             self._keep(key, _Page(stamp, made))
             return made
 
@@ -57,6 +78,16 @@ class Kept:
 
     def _size(self) -> int:
         return sum(len(page.content) for page in self._pages.values())
+
+
+@contextmanager
+def _held(lock: threading.Lock | threading.Semaphore, until: float) -> Iterator[None]:
+    if not lock.acquire(timeout=max(0.0, until - time.monotonic())):
+        raise Busy
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def stamp_of(url: str) -> str | None:
