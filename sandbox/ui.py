@@ -30,12 +30,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _ui(options: argparse.Namespace, console: Console) -> int:
     # Smaller than the demo's: each run is soon over.
-    state = build_site(data_sources=48, workbooks=30, flows=8)
+    state = build_site(data_sources=36, workbooks=24, flows=6)
     with playground(options.home, port=options.port, tableau_state=state, console=console) as play:
         if options.empty:
             play.airflow.api.unpause(stage.DAG_ID)
         else:
             _fill(play, console)
+            console.print(
+                "\nTwo connections still embed an old token: 'Rotate what is left...' on the page is for them."
+            )
         page = f"{play.airflow.url}{PAGE}"
         _print_invitation(play, page, console)
         if options.open and not webbrowser.open(page):
