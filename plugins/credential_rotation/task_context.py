@@ -113,10 +113,13 @@ class ThisTask(RunningTask):
             self._leave(hook.traffic)
 
     def traffic(self) -> Traffic:
-        """What all tasks of the run asked of Tableau, in all their tries."""
+        """What all tasks of the run asked of Tableau, in all their tries; a file that can't be read is left out."""
         total = Traffic()
         for name in self.folder.names("work/traffic"):
-            total.add(self.folder.read(name) or {})
+            try:
+                total.add(self.folder.read(name) or {})
+            except Exception as problem:  # another version may have left anything, and the report matters more
+                log.warning("%s can't be read, and is not counted (%s).", name, type(problem).__name__)
         return total
 
     def _leave(self, traffic: Traffic) -> None:

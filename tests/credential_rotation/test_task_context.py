@@ -232,6 +232,28 @@ class TestTask:
         start().folder.write("work/traffic/discover-1.json", {"requests": 12, "sign_ins": 1, "throttled": 2})
         assert start(task_id="report").traffic().counts() == {"requests": 12, "sign_ins": 1, "throttled": 2}
 
+    @pytest.mark.parametrize(
+        "odd",
+        [
+            ["no object"],
+            {"requests": "many"},
+            {"requests": 1, "by_second": {"noon": [1, 0]}},
+            {"requests": 1, "by_second": {"1000": 3}},
+            {"requests": 1, "slowest": [{"what": "read", "seconds": "long"}]},
+            {"requests": 1, "slowest": {"what": "read"}},
+        ],
+    )
+    def test_a_file_that_is_not_understood_is_left_out_and_every_other_is_counted(
+        self, start: Start, caplog: pytest.LogCaptureFixture, odd: Any
+    ) -> None:
+        folder = start().folder
+        folder.write("work/traffic/discover-1.json", odd)
+        folder.write("work/traffic/validate_one-1.json", {"requests": 12, "sign_ins": 1, "throttled": 2})
+        found = start(task_id="report").traffic()
+        assert found.counts() == {"requests": 12, "sign_ins": 1, "throttled": 2}
+        assert (found.by_second, found.slowest) == ({}, [])
+        assert "work/traffic/discover-1.json" in caplog.text
+
     def test_the_report_says_what_was_asked_beyond_the_defaults(self, start: Start) -> None:
         assert start().changed_params == {}
         assert start({"dry_run": True, "projects": ["Sales"], "proof": "saved"}).changed_params == {

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from credential_rotation.tableau.content import Content
 
@@ -24,6 +24,12 @@ class Slow:
     content_name: str
     project: str
     seconds: float
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read what another left, which may be of another version."""
+        texts = (str(values.get(name, "")) for name in ("what", "content_type", "content_name", "project"))
+        return cls(*texts, seconds=float(values.get("seconds", 0)))
 
 
 @dataclass
@@ -72,15 +78,21 @@ class Traffic:
         return {**self.counts(), "by_second": self.by_second, "slowest": [vars(slow) for slow in self.slowest]}
 
     def add(self, left: Mapping[str, Any]) -> None:
-        """Add what another left as :meth:`as_dict`; earlier versions of this package left the counts alone."""
+        """Add what another left as :meth:`as_dict`: all of it, or nothing when it is not understood.
+
+        Earlier versions of this package left the counts alone.
+        """
+        requests, sign_ins, throttled = (int(left.get(name, 0)) for name in ("requests", "sign_ins", "throttled"))
+        by_second = [(int(second), int(sent), int(late)) for second, (sent, late) in left.get("by_second", {}).items()]
+        slowest = [Slow.from_dict(slow) for slow in left.get("slowest", [])]
         with self._lock:
-            self.requests += left.get("requests", 0)
-            self.sign_ins += left.get("sign_ins", 0)
-            self.throttled += left.get("throttled", 0)
-            for second, (requests, throttled) in left.get("by_second", {}).items():
-                self._at(int(second), requests, throttled)
-            for slow in left.get("slowest", []):
-                self._remember(Slow(**slow))
+            self.requests += requests
+            self.sign_ins += sign_ins
+            self.throttled += throttled
+            for counted in by_second:
+                self._at(*counted)
+            for slow in slowest:
+                self._remember(slow)
 
     def _at(self, second: int, requests: int, throttled: int) -> None:
         bucket = self.by_second.setdefault(second, [0, 0])

@@ -9,7 +9,7 @@ import pytest
 
 from credential_rotation.tableau import traffic as traffic_module
 from credential_rotation.tableau.content import ContentType
-from credential_rotation.tableau.traffic import MOST_SLOW, Traffic
+from credential_rotation.tableau.traffic import MOST_SLOW, Slow, Traffic
 from tests.builders import content
 
 
@@ -56,6 +56,13 @@ def test_the_file_of_a_version_that_knew_counts_alone_is_read() -> None:
     total.add({})
     assert total.counts() == {"requests": 12, "sign_ins": 1, "throttled": 2}
     assert (total.by_second, total.slowest) == ({}, [])
+
+
+def test_of_the_file_of_another_version_what_is_known_is_read() -> None:
+    total = Traffic()
+    total.add({"requests": 1, "slowest": [{"what": "read", "content_name": "Orders", "seconds": 2, "colour": "red"}]})
+    assert total.requests == 1
+    assert total.slowest == [Slow("read", "", "Orders", "", 2.0)]
 
 
 def test_the_slowest_readings_are_kept_and_no_more() -> None:
