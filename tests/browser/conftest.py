@@ -25,6 +25,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", type=Path, help="write what the pages look like into this folder")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Screenshots are no test."""
+    wanted = config.getoption("--screenshots", default=None) is not None
+    return True if collection_path.name == "test_screenshots.py" and not wanted else None
+
+
 @pytest.fixture(scope="session")
 def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playground]:
     with playground(

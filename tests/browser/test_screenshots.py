@@ -24,9 +24,7 @@ Take = Callable[..., None]
 
 @pytest.fixture
 def take(request: pytest.FixtureRequest) -> Take:
-    folder: Path | None = request.config.getoption("--screenshots", default=None)
-    if folder is None:
-        pytest.skip("only with --screenshots")
+    folder: Path = request.config.getoption("--screenshots")
 
     def shot(page: Page, name: str, height: int) -> None:
         page.set_viewport_size({"width": WIDTH, "height": height})
