@@ -36,10 +36,22 @@ class CredentialRotationPlugin(AirflowPlugin):
 
     @property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
-        """The page; without it, when it can't be made here: an Airflow that does not start would be worse."""
+        """The page; a sentence in its place, when it can't be made: an Airflow that does not start would be worse."""
+        app: Any
         try:
             from credential_rotation.pages.app import app  # noqa: PLC0415 (see the class)
         except Exception:
             log.exception("The page 'Credential rotation' can't be made.")
-            return []
+            app = _sentence()
         return [{"name": self.name, "app": app, "url_prefix": f"/{_PREFIX}"}]
+
+
+def _sentence() -> Any:
+    """What all paths answer then. With nothing there, Airflow would show itself inside its own frame."""
+    from starlette.responses import PlainTextResponse  # noqa: PLC0415 (see the class)
+
+    return PlainTextResponse(
+        "This page can't be made here. The log of Airflow's api-server says why.",
+        503,
+        {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
+    )

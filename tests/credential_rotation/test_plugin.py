@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 
@@ -58,10 +60,20 @@ def test_the_api_server_gets_the_page(plugin: object) -> None:
     assert (page["url_prefix"], page["app"]) == ("/credential-rotation", app)
 
 
-def test_a_page_that_cannot_be_made_is_in_the_log_and_airflow_starts(
+def test_a_page_that_cannot_be_made_is_in_the_log_and_airflow_starts_and_says_so_in_its_place(
     plugin: object, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "credential_rotation.pages.app", None)
     with caplog.at_level(logging.ERROR):
-        assert plugin.fastapi_apps == []  # type: ignore[attr-defined]
+        [page] = plugin.fastapi_apps  # type: ignore[attr-defined]
     assert "The page 'Credential rotation' can't be made." in caplog.text
+    assert "ModuleNotFoundError" in caplog.text
+    airflow = FastAPI()
+    airflow.mount(page["url_prefix"], page["app"])
+    airflow.get("/{anything:path}")(lambda anything: "Airflow inside of Airflow")
+    for path in ("/", "/run?dag_id=a&run_id=b", "/api/fleet"):
+        answer = TestClient(airflow).get("/credential-rotation" + path)
+        assert answer.status_code == 503
+        assert answer.text == "This page can't be made here. The log of Airflow's api-server says why."
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cache-Control"] == "no-store"
