@@ -118,8 +118,8 @@ class ThisTask(RunningTask):
         for name in self.folder.names("work/traffic"):
             try:
                 total.add(self.folder.read(name) or {})
-            except Exception as problem:  # another version may have left anything, and the report matters more
-                log.warning("%s can't be read, and is not counted (%s).", name, type(problem).__name__)
+            except Exception:  # another version may have left anything, and the report matters more
+                log.warning("%s can't be read, and is not counted.", name, exc_info=True)
         return total
 
     def _leave(self, traffic: Traffic) -> None:

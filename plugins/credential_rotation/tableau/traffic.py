@@ -28,8 +28,10 @@ class Slow:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Read what another left, which may be of another version."""
-        texts = (str(values.get(name, "")) for name in ("what", "content_type", "content_name", "project"))
-        return cls(*texts, seconds=float(values.get("seconds", 0)))
+        what, content_type, content_name, project = (
+            str(values.get(name, "")) for name in ("what", "content_type", "content_name", "project")
+        )
+        return cls(what, content_type, content_name, project, float(values.get("seconds", 0)))
 
 
 @dataclass
