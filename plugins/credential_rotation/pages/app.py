@@ -6,6 +6,7 @@ object stores of Airflow's providers can't be opened where an event loop runs.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from fastapi import FastAPI, Response
@@ -55,10 +56,15 @@ def run(dag_id: DagId, run_id: RunId) -> Response:
 @app.get("/api/run", dependencies=[reads_the_dag_asked_for])
 def run_data(dag_id: DagId, run_id: RunId) -> Response:
     """Its ``report.json``."""
-    pieces = run_file(_reports(), dag_id, run_id, "report.json")
-    if pieces is None:
-        raise NoSuchThing("There is no report of such a run.")
-    return streamed(pieces, "application/json")
+    return streamed(_file_of_run(dag_id, run_id, "report.json"), "application/json")
+
+
+@app.get("/report.csv", dependencies=[reads_the_dag_asked_for])
+def run_table(dag_id: DagId, run_id: RunId) -> Response:
+    """Its ``report.csv``, to be kept."""
+    answer = streamed(_file_of_run(dag_id, run_id, "report.csv"), "text/csv")
+    answer.headers["Content-Disposition"] = 'attachment; filename="report.csv"'
+    return answer
 
 
 @app.get("/connection")
@@ -81,6 +87,13 @@ def static(name: str) -> Response:
 
 def _reports() -> str:
     return Settings.from_environment().reports
+
+
+def _file_of_run(dag_id: str, run_id: str, name: str) -> Iterator[bytes]:
+    pieces = run_file(_reports(), dag_id, run_id, name)
+    if pieces is None:
+        raise NoSuchThing("There is no report of such a run.")
+    return pieces
 
 
 def _fleet(may_read_renewal: bool) -> Fleet:

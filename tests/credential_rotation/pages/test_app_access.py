@@ -7,6 +7,7 @@ import re
 import pytest
 
 from credential_rotation.pages.app import app
+from credential_rotation.run_folder import RunFolder
 from tests.builders import target
 from tests.credential_rotation.fleet.story import RENEWAL, ROTATION, SITE, Story
 from tests.credential_rotation.fleet.test_fleet import updated
@@ -20,15 +21,22 @@ PAGES = {
     "/api/fleet": "/api/fleet",
     "/run": f"/run?{RUN}",
     "/api/run": f"/api/run?{RUN}",
+    "/report.csv": f"/report.csv?{RUN}",
     "/connection": f"/connection?{CONNECTION}",
     "/api/connection": f"/api/connection?{CONNECTION}",
     "/static/{name}": "/static/fleet.js",
 }
 
 
+def write_table(reports: str) -> None:
+    """The ``report.csv`` of the first run."""
+    RunFolder(ROTATION, "run-1", reports).write_text("report.csv", "content_name,outcome\nOrders,updated\n")
+
+
 @pytest.fixture(autouse=True)
 def _one_run(story: Story) -> None:
     story.rotate(updated(target()))
+    write_table(story.reports)
 
 
 def test_each_route_is_tried_here() -> None:

@@ -14,7 +14,7 @@ from tests.builders import target, targets
 from tests.credential_rotation.fleet.story import ROTATION, Story
 from tests.credential_rotation.fleet.test_fleet import updated
 from tests.credential_rotation.pages.airflow_around import Visitor
-from tests.credential_rotation.pages.test_app_access import PAGES
+from tests.credential_rotation.pages.test_app_access import PAGES, write_table
 
 Put = Callable[[str, str], None]
 
@@ -56,6 +56,7 @@ def put(bucket: str) -> Put:
 
 def test_each_page_is_there(visitor: Visitor, reports: str) -> None:
     Story(reports).rotate(updated(*targets(2)))
+    write_table(reports)
     for path in PAGES.values():
         assert visitor.get(path).status_code == 200
     assert "2 on the current token" in visitor.sees("/").text

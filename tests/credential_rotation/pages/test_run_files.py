@@ -54,3 +54,21 @@ def test_of_other_dags_nothing_is_sent(reports: Path, visitor: Visitor) -> None:
     assert visitor.get("/api/run?dag_id=another_dag&run_id=run-1").status_code == 404
     write(reports, b"{}", dag_id="fleet")
     assert visitor.get("/api/run?dag_id=fleet&run_id=run-1").status_code == 404
+
+
+def test_the_table_is_there_to_be_kept(reports: Path, visitor: Visitor) -> None:
+    write(reports, b'{"state": "success", "connections": []}')
+    table = "content_name,outcome\nÜbersicht,updated\n".encode()
+    (reports / ROTATION / "run-1" / "report.csv").write_bytes(table)
+    seen = visitor.sees(f"/run?dag_id={ROTATION}&run_id=run-1")
+    [link] = [attributes["href"] for tag, attributes in seen.tags if attributes.get("download") == "report.csv"]
+    answer = visitor.get(f"/{link}")
+    assert answer.content == table
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="report.csv"'
+
+
+def test_without_a_table_there_is_a_kind_404(reports: Path, visitor: Visitor) -> None:
+    answer = visitor.get(f"/report.csv?dag_id={ROTATION}&run_id=run-1")
+    assert answer.status_code == 404
+    assert "There is no report of such a run." in answer.text
