@@ -46,7 +46,7 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
         good = _renew_and_look(play, take_snapshot(play.tableau.state.site), console)
     verdict = "[bold green]As promised[/]" if good else "[bold red]Not as promised[/]"
     console.print(f"\n{verdict}, after {time.monotonic() - began:.0f} s in all")
-    console.print("`make ui` leaves it all up, with a few runs on the page of Airflow that shows them.", markup=False)
+    console.print("`make ui` leaves it all up, with a few runs on the page of Airflow that shows them.", soft_wrap=True)
     return 0 if good else 1
 
 
