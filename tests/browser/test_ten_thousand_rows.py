@@ -58,13 +58,13 @@ class Large:
 
 @pytest.fixture(scope="module")
 def large(play: Playground, filled: Filled) -> Large:
-    from credential_rotation.pages.report_page import report_page  # noqa: PLC0415 (imports Airflow)
+    from credential_rotation.pages.report_page import report_pieces  # noqa: PLC0415 (imports Airflow)
 
     folder = play.airflow.home / "credential_rotation" / stage.DAG_ID / RUN_ID
     report = multiplied(json.loads((folder.with_name(filled.mended) / "report.json").read_text()))
     folder.mkdir(exist_ok=True)
     (folder / "report.json").write_text(json.dumps(report))
-    (folder / "report.html").write_text(report_page(report))
+    (folder / "report.html").write_text("".join(report_pieces(report)))
     return Large(folder)
 
 

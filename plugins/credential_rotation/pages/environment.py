@@ -63,7 +63,6 @@ def _environment() -> Environment:
         "number": wording.number,
         "duration": wording.duration,
         "moment": wording.moment,
-        "web_address": wording.web_address,
         "with_code": wording.with_code,
     }
     made.globals |= {"inlined": None, "static": "static"}

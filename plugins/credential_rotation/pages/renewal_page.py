@@ -50,17 +50,7 @@ def _user(values: Mapping[str, Any]) -> User:
     return User(look, _means(values.get("decision")), {name: values.get(name) for name in _SHOWN})
 
 
-_SHOWN = (
-    "snowflake_conn_id",
-    "user",
-    "token_name",
-    "expires_at",
-    "days_left",
-    "reason",
-    "note",
-    "renewed_at",
-    "next_due",
-)
+_SHOWN = ("snowflake_conn_id", "user", "token_name", "expires_at", "reason", "note", "next_due")
 
 
 def _means(decision: object) -> str:

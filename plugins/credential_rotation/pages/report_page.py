@@ -52,11 +52,6 @@ def write_report_page(folder: Folder, report: Mapping[str, Any]) -> str | None:
     return None
 
 
-def report_page(report: Mapping[str, Any]) -> str:
-    """The page of a report."""
-    return "".join(report_pieces(report))
-
-
 def report_pieces(report: Mapping[str, Any]) -> Iterator[str]:
     """The page, piece by piece: that of a large site takes megabytes."""
     return template("report.html").generate(report=report_context(report), inlined=inlined())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from credential_rotation.pages.report_page import report_pieces
 from credential_rotation.rotation.outcomes import Exclusion, Outcome, Proof
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.report import Report
@@ -18,6 +20,11 @@ TIMINGS = {
         {"what": "read", "content_type": "flow", "content_name": "Load", "project": "Finance", "seconds": 3.0},
     ],
 }
+
+
+def report_page(report: Mapping[str, Any]) -> str:
+    """``report.html`` as a whole."""
+    return "".join(report_pieces(report))
 
 
 def made_report(*records: ConnectionRecord, **fields: Any) -> Report:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from credential_rotation.pages.report_page import report_page
 from credential_rotation.rotation.outcomes import Exclusion, Outcome, Proof
 from credential_rotation.rotation.report import CANARY_FAILED
 from tests.builders import target, targets
@@ -17,6 +16,7 @@ from tests.credential_rotation.pages.run_reports import (
     excluded,
     failed,
     good_report,
+    report_page,
     run_report,
     updated,
 )

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from credential_rotation.pages.environment import STATIC
-from credential_rotation.pages.report_page import report_page
 from credential_rotation.rotation.outcomes import Outcome
 from tests.builders import target
-from tests.credential_rotation.pages.run_reports import TIMINGS, canary, failed, good_report, run_report
+from tests.credential_rotation.pages.run_reports import TIMINGS, canary, failed, good_report, report_page, run_report
 from tests.credential_rotation.pages.seen_page import SeenPage, csp_hash
 
 IMAGE = "<img src=x onerror=alert(1)>"
