@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from textwrap import shorten
@@ -38,8 +38,20 @@ _HEADLINES: dict[Look, tuple[str, str]] = {
     _LOOKS[ConditionKind.READY]: ("All is well with {}", "All is well with {}"),
 }
 _ORDER = list(_HEADLINES)
-_RUN_LOOKS = {"success": Look("✓", "success", "good"), "failed": Look("✕", "failed", "bad")}
+_RUN_LOOKS = {
+    "queued": Look("◌", "queued", "plan"),
+    "running": Look("◐", "running", "plan"),
+    "success": Look("✓", "success", "good"),
+    "failed": Look("✕", "failed", "bad"),
+}
 _DAG_NAMES = {ROTATION: "Rotation", RENEWAL: "Renewal"}
+# What static/fleet.js shows of runs under way with.
+_KNOWN = {
+    "rotation": ROTATION,
+    "renewal": RENEWAL,
+    "names": _DAG_NAMES,
+    "looks": {state: asdict(look) for state, look in _RUN_LOOKS.items()},
+}
 
 
 @dataclass(frozen=True)
@@ -133,6 +145,7 @@ def fleet_values(fleet: Fleet, now: datetime) -> dict[str, Any]:
         "exclusion_means": _exclusion_means,
         "rotation": ROTATION,
         "renewal": RENEWAL,
+        "known": json.dumps(_KNOWN),
     }
 
 

@@ -97,6 +97,16 @@ class TestFleet:
         links = [attributes["href"] for tag, attributes in seen.tags if tag == "a"]
         assert f"run?dag_id={ROTATION}&run_id=run-2" in links
 
+    def test_the_script_knows_dags_and_states_by_the_page(self, visitor: Visitor, story: Story) -> None:
+        [values] = [attributes for _, attributes in visitor.sees("/").tags if "data-known" in attributes]
+        known = json.loads(values["data-known"] or "")
+        assert known["names"] == {ROTATION: "Rotation", RENEWAL: "Renewal"}
+        assert (known["rotation"], known["renewal"]) == (ROTATION, RENEWAL)
+        assert known["looks"]["running"] == {"symbol": "◐", "words": "running", "tone": "plan"}
+        written_out = [ROTATION, RENEWAL, *(look["symbol"] for look in known["looks"].values())]
+        script = visitor.get("/static/fleet.js").text
+        assert not [told for told in written_out if told in script]
+
     def test_what_needs_a_person_comes_first(self, visitor: Visitor, story: Story) -> None:
         both = [target(1, snowflake_conn_id="a_good"), target(2, snowflake_conn_id="z_bad")]
         records = [*updated(both[0]), *came_to(Outcome.FAILED, both[1], reason="no")]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import pytest
 
+from credential_rotation.pages import times
+from credential_rotation.pages.environment import STATIC
 from credential_rotation.pages.times import lasting, relative
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -41,3 +44,11 @@ def test_days_may_be_counted_where_they_matter() -> None:
 )
 def test_how_long_it_has_been_so(iso: str, words: str) -> None:
     assert lasting(iso, NOW) == words
+
+
+def test_the_browser_counts_in_the_same_units_and_in_one_place() -> None:
+    scripts = {path.name: path.read_text(encoding="utf-8") for path in STATIC.glob("*.js")}
+    assert [name for name, script in scripts.items() if "RelativeTimeFormat" in script] == ["times.js"]
+    units = [(unit, int(size)) for unit, size in re.findall(r'\["(\w+)", (\d+)\]', scripts["times.js"])]
+    # What is shorter than the last but one is the last.
+    assert sorted(units, key=lambda unit: -unit[1]) == list(times._UNITS)

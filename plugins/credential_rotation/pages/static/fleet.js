@@ -1,18 +1,17 @@
 // The living parts of the fleet page: runs under way, what comes next, and the buttons that trigger a run.
 import { dag, isUnderWay, latestRuns, trigger } from "./airflow.js";
 
-const ROTATION = "rotate_snowflake_pat_in_tableau";
-const RENEWAL = "renew_snowflake_pat";
-const NAMES = { [ROTATION]: "Rotation", [RENEWAL]: "Renewal" };
-const LOOKS = {
-  queued: ["◌", "plan"], running: ["◐", "plan"], success: ["✓", "good"], failed: ["✕", "bad"],
-};
 const OFTEN = 3000;
 const SELDOM = 60000;
 
 const NOTICED = 15000;
 
 const find = (selector) => document.querySelector(selector);
+
+// The ids and names of the DAGs, and how each state looks.
+const { rotation: ROTATION, renewal: RENEWAL, names: NAMES, looks: LOOKS } = JSON.parse(
+  find("[data-fleet]").dataset.known,
+);
 
 let noticed = 0;
 
@@ -34,13 +33,9 @@ const element = (name, className, ...children) => {
 
 // --- times
 
-const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
-const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
-
 function time(iso) {
-  const seconds = (Date.parse(iso) - Date.now()) / 1000;
-  const [unit, size] = units.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
-  const made = element("time", "", words.format(Math.round(seconds / size), unit));
+  // Out of times.js, which keeps it fresh.
+  const made = element("time", "", relativeTime(Date.parse(iso)));
   made.dateTime = iso;
   made.title = new Date(iso).toUTCString();
   made.dataset.relative = "";
@@ -74,7 +69,7 @@ const reportOf = (run) =>
   `run?dag_id=${encodeURIComponent(run.dag_id)}&run_id=${encodeURIComponent(run.dag_run_id)}`;
 
 function row(run) {
-  const [symbol, tone] = LOOKS[run.state] ?? ["?", "idle"];
+  const { symbol, words, tone } = LOOKS[run.state] ?? { symbol: "?", words: run.state, tone: "idle" };
   const when = element("a", "", time(run.start_date ?? run.run_after));
   when.href = reportOf(run);
   const head = element("th", "", when, element("div", "second", element("bdi", "", run.dag_run_id)));
@@ -86,7 +81,7 @@ function row(run) {
   if (run.conf?.dry_run === true) what.append(" ", element("span", "tag", "dry run"));
   const said = isUnderWay(run.state) ? `under way${by(run)}` : "It has left no report: Airflow's logs say why.";
   const made = element(
-    "tr", "", head, what, element("td", "", element("span", `outcome ${tone}`, mark, run.state)),
+    "tr", "", head, what, element("td", "", element("span", `outcome ${tone}`, mark, words)),
     element("td", "first", said), element("td", "amount"),
   );
   made.role = "row";

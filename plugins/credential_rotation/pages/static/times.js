@@ -1,4 +1,5 @@
-// "2 days ago" for each <time data-relative datetime="...">; the absolute time stays in its title.
+// "2 days ago" for each <time data-relative datetime="...">; the absolute time stays in its title. Other scripts word
+// theirs with `relativeTime`. The words and units are those of times.py.
 (() => {
   "use strict";
   const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
@@ -9,6 +10,8 @@
     const [unit, size] = units.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
     return words.format(Math.round(seconds / size), unit);
   };
+
+  globalThis.relativeTime = relative;
 
   const say = () => {
     for (const time of document.querySelectorAll("time[data-relative]")) {
