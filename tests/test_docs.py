@@ -182,9 +182,9 @@ NOT_OURS = ("scheduled", "queued", "Incoming request with IP", "is not allowed",
 
 
 def _texts_of_the_code() -> list[str]:
-    """Every text in the library; and, as they become one, those that are handed over together."""
+    """Every text in the library and the plugin; and, as they become one, those that are handed over together."""
     found = []
-    for path in LIBRARY.rglob("*.py"):
+    for path in LIBRARY.parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             found += _texts(node)
             if isinstance(node, ast.Call):
