@@ -401,21 +401,22 @@ def test_each_small_file_is_read_once_however_many_sites_a_user_is_on(
 
 
 def test_many_targets_with_long_histories_pass_by_one_at_a_time(tmp_path: Path) -> None:
-    story = Story(f"file://{tmp_path}")
-    many = targets(2000)
-    for number in range(20):
-        story.rotate(came_to(Outcome.UPDATED, *many, reason=f"a long reason of run {number}, " * 10))
-    runs, before = FleetFiles(story.reports).targets(SITE)
-    rows = json.loads(json.dumps([each.as_dict() for each in updated(*many)]))
+    story, files, count = Story(f"file://{tmp_path}"), FleetFiles(f"file://{tmp_path}"), 1000
+    numbers = [str(number) for number in range(1, 21)]
+    history = [[number, "updated", "saved", f"a long reason of run {number}, " * 10, 1, False] for number in numbers]
+    rows = json.loads(json.dumps([each.as_dict() for each in updated(*targets(count))]))
+    files.write_targets(
+        SITE, {number: (number, "") for number in numbers}, iter([{**row, "events": history} for row in rows])
+    )
+    runs, before = files.targets(SITE)
     brief = story._brief(ROTATION, "one more", "success", "")
-    credentials = {"snowflake_pat": TokenInForce("ETL_USER", story.token, frozenset())}
-    doings = Doings(brief, "tableau_default", True, credentials, Ledger())
+    doings = Doings(brief, "tableau_default", True, {"snowflake_pat": TokenInForce("", "", frozenset())}, Ledger())
     learning = Learning(SiteState(SITE), runs, rows, doings)
     tracemalloc.start()
     try:
-        assert sum(1 for _ in learning.merged(before)) == 2000
+        assert sum(len(each["events"]) == 20 for each in learning.merged(before)) == count
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 1_000_000  # the histories take 12 MB as text
-    assert learning.settled().users["snowflake_pat"].targets == 2000
+    assert peak < 500_000  # the histories take 6 MB as text
+    assert learning.settled().users["snowflake_pat"].targets == count
