@@ -21,16 +21,18 @@ _IN_NO_EVENT = (Outcome.PLANNED, Outcome.EXCLUDED)
 
 
 def emit_rotated(context: Context, task: ThisTask, summary: Mapping[str, Any]) -> None:
-    """Emit the asset, if the task ends well: the run was green. After a dry run, nothing is.
+    """Emit the asset, if the task ends well: the run was green. After a dry run or a roll-back, nothing is.
 
     :param summary: the counts of the report
     """
-    if task.dry_run:
+    if task.dry_run or task.params.roll_back:
         return
     extra = {
         "run_id": task.run_id,
         "snowflake_conn_ids": task.params.snowflake_conn_ids,
         "tableau_conn_ids": task.params.tableau_conn_ids,
+        # Nothing went wrong in a green run: what was not narrowed saw all there is.
+        "whole": task.params.is_whole,
         "targets": summary["targets"],
         **{str(outcome): summary[outcome] for outcome in Outcome if outcome not in _IN_NO_EVENT},
     }

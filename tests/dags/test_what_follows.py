@@ -23,6 +23,7 @@ def test_a_green_rotation_emits_what_it_did(
         "run_id": run.run_id,
         "snowflake_conn_ids": ["snowflake_etl", "snowflake_bi", "snowflake_marketing"],
         "tableau_conn_ids": ["tableau_default"],
+        "whole": True,
         "targets": 9,
         "updated": 9,
         "unchanged": 0,
@@ -37,6 +38,23 @@ def test_a_green_rotation_emits_what_it_did(
 
 def test_a_dry_run_emits_nothing(airflow: AirflowUnderTest, rotate: Rotations, tableau: TableauServer) -> None:
     run = rotate(tableau, dry_run=True)
+    assert run.states("report") == ["success"]
+    assert airflow.events(run) == []
+
+
+def test_what_a_narrowed_rotation_emits_says_that_it_was_narrowed(
+    airflow: AirflowUnderTest, rotate: Rotations, tableau: TableauServer
+) -> None:
+    [event] = airflow.events(rotate(tableau, content_types=["datasource"]))
+    assert event["whole"] is False
+
+
+def test_a_roll_back_emits_nothing(
+    airflow: AirflowUnderTest, rotate: Rotations, serve: Callable[[TableauState], TableauServer]
+) -> None:
+    server = serve(small_tableau(ETL))
+    rotate(server)
+    run = rotate(server, roll_back=True)
     assert run.states("report") == ["success"]
     assert airflow.events(run) == []
 
