@@ -39,6 +39,15 @@ def test_what_was_asked_before_somebody_started_the_run_again_is_left_out() -> N
     assert over_time({-90_000: [500, 0], 1: [2, 0]}) == (1, [[0, 0, 0], [1, 2, 0]])
 
 
+def test_where_the_report_alone_was_made_again_the_first_request_counts_as_the_start() -> None:
+    assert over_time({-90_000: [1, 0], -89_999: [2, 1]}) == (1, [[0, 1, 0], [1, 2, 1]])
+    assert over_time({-40: [1, 0], -5: [2, 0]})[1][0] == [0, 1, 0]
+
+
+def test_a_worker_whose_clock_is_a_little_behind_loses_no_request() -> None:
+    assert over_time({-61: [9, 9], -60: [1, 0], -1: [2, 1], 0: [3, 0], 1: [4, 0]}) == (1, [[0, 6, 1], [1, 4, 0]])
+
+
 def test_where_it_is_not_known_when_the_run_started_the_first_request_counts_as_the_start() -> None:
     assert over_time({40: [1, 0], 41: [2, 0]}, started_at=None) == (1, [[0, 1, 0], [1, 2, 0]])
 
