@@ -37,7 +37,7 @@ from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.proof import Proving
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.report import Report
-from credential_rotation.run_folder import RunFolder
+from credential_rotation.run_folder import RunFolder, file_named_after
 from credential_rotation.settings import Settings
 from sandbox.leaks import ArgumentWatch, Scanner, forms, traces_of
 from tests.builders import snowflake_credential, target
@@ -251,13 +251,15 @@ class Kept:
     def _tell(self, record: ConnectionRecord, leak: Mapping[str, str]) -> None:
         """What people are shown of it: the report, its page, and what the page in Airflow reads."""
         report = Report("a_run", False, (leak.get("problem", "a problem"),), (), 1, (record,), {}, 1.0)
-        values = report.as_dict()
+        values = {**report.head(), "connections": list(report.rows())}
         self.folder.write("report.json", values)
         self.folder.write_text("report.csv", report.as_csv())
         assert write_report_page(self.folder, values) is None
         noon = "2026-11-24T12:00:00+00:00"
         run = RunBrief("a_dag", "a_run", "failed", False, None, noon, leak.get("verdict", "a verdict"))
-        in_force = {"snowflake_pat": TokenInForce(leak.get("login", "ETL"), leak.get("token", "fingerprint"))}
+        in_force = {
+            "snowflake_pat": TokenInForce(leak.get("login", "ETL"), leak.get("token", "fingerprint"), frozenset())
+        }
         note_rotation(self.reports, Rotation(run, self.folder, {"tableau_default": SITE}, in_force, is_whole=True))
         user = UserReport("snowflake_pat", "ETL", outcome=RENEWED, reason=leak.get("token_reason"), expires_at=noon)
         note_renewal(self.reports, run, RenewalReport("a_renewal", False, (), (user,)))
@@ -293,7 +295,7 @@ def test_what_the_package_keeps_is_where_the_scan_looks_and_clean(scanner: Scann
         ("login", "credential_rotation/fleet/sites/"),
         ("token", "credential_rotation/fleet/sites/"),
         ("verdict", "credential_rotation/fleet/runs/a_dag.json"),
-        ("token_reason", "credential_rotation/fleet/tokens/snowflake_pat.json"),
+        ("token_reason", f"credential_rotation/fleet/tokens/{file_named_after('snowflake_pat')}"),
     ],
 )
 @pytest.mark.parametrize("secret", [SECRET, TOKEN], ids=["odd", "token"])

@@ -104,12 +104,8 @@ class Report:
             "notes": list(self.notes),
         }
 
-    def as_dict(self) -> dict[str, Any]:
-        """The whole report, for ``report.json``."""
-        return {**self.head(), "connections": list(self.rows())}
-
     def head(self) -> dict[str, Any]:
-        """All but the connections."""
+        """``report.json`` but for the connections, which are its last entry."""
         return {**self.brief(), "timings": dict(self.timings)}
 
     def rows(self) -> Iterator[dict[str, Any]]:

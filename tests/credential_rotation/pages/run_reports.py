@@ -44,7 +44,8 @@ def made_report(*records: ConnectionRecord, **fields: Any) -> Report:
 def run_report(*records: ConnectionRecord, **fields: Any) -> dict[str, Any]:
     """The same as read from its file."""
     told = {name: fields.pop(name) for name in ("params", "timings", "started_at", "ended_at") if name in fields}
-    return made_report(*records, **fields).as_dict() | told
+    made = made_report(*records, **fields)
+    return {**made.head(), "connections": list(made.rows())} | told
 
 
 def updated(number: int = 1, **fields: Any) -> ConnectionRecord:
