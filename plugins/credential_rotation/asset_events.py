@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, AssetAlias
 
-from credential_rotation.rotation.outcomes import Outcome
+from credential_rotation.rotation.outcomes import OF_A_RUN_THAT_WRITES
 from credential_rotation.task_context import ThisTask
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 ROTATED = Asset("snowflake_pat_in_tableau")
 # What a task has for an outlet: a task with the asset itself emits an event whenever it is green, after a dry run, too.
 ROTATED_IF_WRITTEN = AssetAlias("snowflake_pat_in_tableau")
-
-_IN_NO_EVENT = (Outcome.PLANNED, Outcome.EXCLUDED)
 
 
 def emit_rotated(context: Context, task: ThisTask, summary: Mapping[str, Any]) -> None:
@@ -34,6 +32,6 @@ def emit_rotated(context: Context, task: ThisTask, summary: Mapping[str, Any]) -
         # Nothing went wrong in a green run: what was not narrowed saw all there is.
         "whole": task.params.is_whole,
         "targets": summary["targets"],
-        **{str(outcome): summary[outcome] for outcome in Outcome if outcome not in _IN_NO_EVENT},
+        **{str(outcome): summary[outcome] for outcome in OF_A_RUN_THAT_WRITES},
     }
     context["outlet_events"][ROTATED_IF_WRITTEN].add(ROTATED, extra=extra)

@@ -18,7 +18,7 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.observability import stats
 
 from credential_rotation.renewal.report import RenewalReport
-from credential_rotation.rotation.outcomes import Outcome
+from credential_rotation.rotation.outcomes import OF_A_RUN_THAT_WRITES, Outcome
 from credential_rotation.rotation.report import Report
 
 log = logging.getLogger(__name__)
@@ -43,8 +43,6 @@ class Metric:
     means: str
 
 
-# Those of a run that writes; nothing is planned or excluded in its end.
-_OUTCOMES = [outcome for outcome in Outcome if outcome not in (Outcome.PLANNED, Outcome.EXCLUDED)]
 _PAIR = ("snowflake_conn_id", "tableau_conn_id")
 
 METRICS: tuple[Metric, ...] = (
@@ -57,11 +55,14 @@ METRICS: tuple[Metric, ...] = (
     Metric("renewal.renewed", Kind.GAUGE, (), "tokens that a renewal has renewed"),
     Metric("renewal.failed", Kind.GAUGE, (), "tokens that a person has to look at after a renewal"),
     Metric("targets", Kind.GAUGE, _PAIR, "connections that embed this credential on this site"),
-    *(Metric(str(outcome), Kind.GAUGE, _PAIR, f"of these, the ones with outcome `{outcome}`") for outcome in _OUTCOMES),
+    *(
+        Metric(str(outcome), Kind.GAUGE, _PAIR, f"of these, the ones with outcome `{outcome}`")
+        for outcome in OF_A_RUN_THAT_WRITES
+    ),
     Metric("run.targets", Kind.GAUGE, (), "targets of the whole run"),
     *(
         Metric(f"run.{outcome}", Kind.GAUGE, (), f"connections of the whole run with outcome `{outcome}`{more}")
-        for outcome in _OUTCOMES
+        for outcome in OF_A_RUN_THAT_WRITES
         for more in [", and items that could not be read" if outcome is Outcome.FAILED else ""]
     ),
     Metric("run.problems", Kind.GAUGE, (), "what else made it red: wrong params, say, or a site that can't be read"),
@@ -83,10 +84,10 @@ def tell_rotation(report: Report) -> None:
                 pairs[str(record.snowflake_conn_id), record.tableau_conn_id][str(record.outcome)] += 1
         for pair, counted in pairs.items():
             _gauge("targets", counted.total(), *pair)
-            for outcome in _OUTCOMES:
+            for outcome in OF_A_RUN_THAT_WRITES:
                 _gauge(str(outcome), counted[outcome], *pair)
         summary = report.summary
-        for name in ("targets", *_OUTCOMES):
+        for name in ("targets", *OF_A_RUN_THAT_WRITES):
             _gauge(f"run.{name}", summary[name])
         _gauge("run.problems", len(report.problems))
         for name in ("requests", "throttled"):

@@ -33,6 +33,9 @@ OUTCOME_MEANS: dict[Outcome, str] = {
 # A run is green when each target ended in one of these. Content that was deleted meanwhile needs no token.
 GREEN = frozenset({Outcome.UPDATED, Outcome.UNCHANGED, Outcome.PLANNED, Outcome.GONE})
 
+# What connections come to in a run that writes; nothing is planned in it, and what is excluded is none of its business.
+OF_A_RUN_THAT_WRITES = tuple(outcome for outcome in Outcome if outcome not in (Outcome.PLANNED, Outcome.EXCLUDED))
+
 
 class Exclusion(StrEnum):
     """Why a connection is no target; the first that applies, in this order."""
