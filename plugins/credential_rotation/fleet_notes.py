@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from credential_rotation.fleet.model import RunBrief
 from credential_rotation.fleet.site_state import TokenInForce
 from credential_rotation.fleet.writing import Rotation, note_renewal, note_rotation
+from credential_rotation.harmless import harmless
 from credential_rotation.plan_files import find_sites, read_secrets
 from credential_rotation.renewal.report import RenewalReport
 from credential_rotation.renewal_context import RenewalTask
 from credential_rotation.running_task import RunningTask
 from credential_rotation.task_context import ThisTask
 
-log = logging.getLogger(__name__)
+_NOT_UP_TO_DATE = "The page 'Credential rotation' could not be brought up to date; the report is what counts."
 
 
 def leave_rotation(task: ThisTask, brief: Mapping[str, Any], verdict: str) -> None:
     """Add a run of the rotation, whose report is written, and which the ledgers have learned from."""
-    with _harmless():
+    with harmless(_NOT_UP_TO_DATE):
         plan_id, sites = find_sites(task.folder)
         planned = read_secrets(task.folder, plan_id) if plan_id else {}
         credentials = {
@@ -41,7 +40,7 @@ def leave_rotation(task: ThisTask, brief: Mapping[str, Any], verdict: str) -> No
 
 def leave_renewal(task: RenewalTask, report: RenewalReport) -> None:
     """Add a run of the renewal."""
-    with _harmless():
+    with harmless(_NOT_UP_TO_DATE):
         note_renewal(task.settings.reports, _brief(task, report.state, report.verdict(), report.summary), report)
 
 
@@ -56,11 +55,3 @@ def _brief(task: RunningTask, state: str, verdict: str, summary: Mapping[str, An
         verdict=verdict,
         summary=summary,
     )
-
-
-@contextmanager
-def _harmless() -> Iterator[None]:
-    try:
-        yield
-    except Exception:
-        log.exception("The page 'Credential rotation' could not be brought up to date; the report is what counts.")

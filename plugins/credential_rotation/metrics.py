@@ -6,10 +6,7 @@ tags in the name, for a StatsD that knows no tags. Whatever goes wrong here chan
 
 from __future__ import annotations
 
-import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -17,11 +14,12 @@ from enum import StrEnum
 from airflow.sdk.configuration import conf
 from airflow.sdk.observability import stats
 
+from credential_rotation.harmless import harmless
 from credential_rotation.renewal.report import RenewalReport
 from credential_rotation.rotation.outcomes import OF_A_RUN_THAT_WRITES, Outcome
 from credential_rotation.rotation.report import Report
 
-log = logging.getLogger(__name__)
+_NOT_SENT = "The metrics of this run could not be sent."
 
 PREFIX = "credential_rotation."
 
@@ -77,7 +75,7 @@ def tell_rotation(report: Report) -> None:
     """Tell of a rotation; of a dry run nothing, since it changes nothing."""
     if report.dry_run:
         return
-    with _harmless():
+    with harmless(_NOT_SENT):
         pairs: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         for record in report.records:
             if record.is_target:
@@ -97,7 +95,7 @@ def tell_rotation(report: Report) -> None:
 
 def tell_renewal(report: RenewalReport, now: datetime | None = None) -> None:
     """Tell of a renewal; of a dry run only how long the tokens live, since it renews nothing."""
-    with _harmless():
+    with harmless(_NOT_SENT):
         for user in report.users:
             if user.expires_at is not None:
                 left = datetime.fromisoformat(user.expires_at) - (now or datetime.now(UTC))
@@ -117,11 +115,3 @@ def _gauge(name: str, value: float, *tags: str) -> None:
 def _in_a_name(value: str) -> str:
     # As Airflow does it: a dot would be taken for one level more.
     return stats.normalize_name_for_stats(value, log_warning=False).replace(".", "__")
-
-
-@contextmanager
-def _harmless() -> Iterator[None]:
-    try:
-        yield
-    except Exception:
-        log.warning("The metrics of this run could not be sent.", exc_info=True)
