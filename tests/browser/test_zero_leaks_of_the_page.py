@@ -17,6 +17,9 @@ from tests.browser.looking import PAGE, connection_path, rows_of, run_path
 
 pytestmark = pytest.mark.browser
 
+AS_JSON = {"/": "/api/fleet", "/run": "/api/run", "/connection": "/api/connection"}
+"""The pages, and where the same is for programs."""
+
 LINK = re.compile(r'\b(?:href|src)="([^"]+)"')
 
 
@@ -41,11 +44,10 @@ def answers(play: Playground, filled: Filled) -> dict[str, bytes]:
         answer = play.airflow.api.page(path)
         assert answer.status_code == 200, path
         found[path] = answer.content
-        if "/static/" in path:
-            continue
-        to_ask += [link for link in _links(path, answer.text) if link.startswith(f"{PAGE}/")]
-        if "/api/" not in path:
-            to_ask.append(path.replace(f"{PAGE}/", f"{PAGE}/api/") if path != f"{PAGE}/" else f"{PAGE}/api/fleet")
+        shown = path.partition("?")[0].removeprefix(PAGE)
+        if shown in AS_JSON:
+            to_ask += [link for link in _links(path, answer.text) if link.startswith(f"{PAGE}/")]
+            to_ask.append(path.replace(PAGE + shown, PAGE + AS_JSON[shown]))
     return found
 
 
@@ -56,7 +58,7 @@ def _links(path: str, html: str) -> list[str]:
 def test_no_secret_can_be_read_in_what_the_page_answers(play: Playground, filled: Filled) -> None:
     found = answers(play, filled)
     kinds = {path.partition("?")[0].removeprefix(PAGE) for path in found}
-    assert kinds >= {"/", "/run", "/connection", "/api/fleet", "/api/run", "/api/connection", "/static/fleet.js"}
+    assert kinds >= {*AS_JSON, *AS_JSON.values(), "/report.csv", "/static/fleet.js"}
     scanner = Scanner(secrets(play))
     assert [each for path, content in found.items() for each in scanner.data(content, path)] == []
 
