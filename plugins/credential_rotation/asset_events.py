@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, AssetAlias
 
+from credential_rotation.harmless import harmless
 from credential_rotation.rotation.outcomes import OF_A_RUN_THAT_WRITES
 from credential_rotation.task_context import ThisTask
 
@@ -25,13 +26,14 @@ def emit_rotated(context: Context, task: ThisTask, summary: Mapping[str, Any]) -
     """
     if task.dry_run or task.params.roll_back:
         return
-    extra = {
-        "run_id": task.run_id,
-        "snowflake_conn_ids": task.params.snowflake_conn_ids,
-        "tableau_conn_ids": task.params.tableau_conn_ids,
-        # Nothing went wrong in a green run: what was not narrowed saw all there is.
-        "whole": task.params.is_whole,
-        "targets": summary["targets"],
-        **{str(outcome): summary[outcome] for outcome in OF_A_RUN_THAT_WRITES},
-    }
-    context["outlet_events"][ROTATED_IF_WRITTEN].add(ROTATED, extra=extra)
+    with harmless("The asset event of this run could not be emitted."):
+        extra = {
+            "run_id": task.run_id,
+            "snowflake_conn_ids": task.params.snowflake_conn_ids,
+            "tableau_conn_ids": task.params.tableau_conn_ids,
+            # Nothing went wrong in a green run: what was not narrowed saw all there is.
+            "whole": task.params.is_whole,
+            "targets": summary["targets"],
+            **{str(outcome): summary[outcome] for outcome in OF_A_RUN_THAT_WRITES},
+        }
+        context["outlet_events"][ROTATED_IF_WRITTEN].add(ROTATED, extra=extra)
