@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from airflow import settings
-from airflow.models import import_all_models
-from airflow.models.base import Base
 from sqlalchemy import create_engine
 from sqlalchemy.orm import scoped_session, sessionmaker
 
@@ -19,9 +20,12 @@ from tests.credential_rotation.pages.airflow_around import AirflowAround, Visito
 @pytest.fixture(scope="session")
 def airflow_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Where Airflow keeps its DAGs and the tokens that were revoked."""
-    import_all_models()
-    engine = create_engine(f"sqlite:///{tmp_path_factory.mktemp('airflow')}/airflow.db")
-    Base.metadata.create_all(engine)
+    home = tmp_path_factory.mktemp("airflow")
+    address = f"sqlite:///{home}/airflow.db"
+    there = os.environ | {"AIRFLOW_HOME": str(home), "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": address}
+    migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
+    subprocess.run(migrate, env=there, cwd=home, capture_output=True, check=True)  # noqa: S603
+    engine = create_engine(address)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settings, "engine", engine)
         patch.setattr(settings, "Session", scoped_session(sessionmaker(engine)))
