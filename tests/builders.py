@@ -13,6 +13,7 @@ from credential_rotation.rotation.credentials import SnowflakeCredential
 from credential_rotation.rotation.inventory import Inventory, Item
 from credential_rotation.rotation.params import RotationParams
 from credential_rotation.rotation.records import ConnectionRecord
+from credential_rotation.rotation.report import Report
 from credential_rotation.rotation.selection import SiteInventory
 from credential_rotation.tableau.content import Connection, Content, ContentType
 from sandbox import stage
@@ -127,6 +128,20 @@ def targets(count: int, **fields: Any) -> list[ConnectionRecord]:
 def targets_of(records: Iterable[ConnectionRecord]) -> list[ConnectionRecord]:
     """Those that a credential claims."""
     return [record for record in records if record.is_target]
+
+
+def rotation_report(*records: ConnectionRecord, **fields: Any) -> Report:
+    """The report of a run whose connections came to this."""
+    values: dict[str, Any] = {
+        "run_id": "manual__1",
+        "dry_run": False,
+        "problems": (),
+        "notes": (),
+        "content": 7,
+        "traffic": {"requests": 12, "sign_ins": 1, "throttled": 2},
+        "seconds": 61.5,
+    }
+    return Report(**values | fields, records=records)
 
 
 def rotation_params(conf: dict[str, Any] | None = None, **params: Any) -> RotationParams:

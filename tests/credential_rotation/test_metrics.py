@@ -21,9 +21,7 @@ from airflow.sdk.observability.metrics import stats_utils
 from credential_rotation.metrics import METRICS, PREFIX, tell_renewal, tell_rotation
 from credential_rotation.renewal.report import FAILED, RENEWED, RenewalReport, UserReport
 from credential_rotation.rotation.outcomes import Outcome
-from credential_rotation.rotation.records import ConnectionRecord
-from credential_rotation.rotation.report import Report
-from tests.builders import target, targets
+from tests.builders import rotation_report, target, targets
 from tests.statsd_listener import StatsdListener
 
 # Airflow drops the client of before without closing it.
@@ -52,19 +50,6 @@ def start() -> None:
     )
 
 
-def rotation(*records: ConnectionRecord, **fields: Any) -> Report:
-    values: dict[str, Any] = {
-        "run_id": "manual__1",
-        "dry_run": False,
-        "problems": (),
-        "notes": (),
-        "content": 7,
-        "traffic": {"requests": 12, "sign_ins": 1, "throttled": 2},
-        "seconds": 61.5,
-    }
-    return Report(**values | fields, records=records)
-
-
 def renewal(*users: UserReport, dry_run: bool = False) -> RenewalReport:
     return RenewalReport("manual__1", dry_run, (), users)
 
@@ -79,7 +64,7 @@ def test_a_rotation_tells_its_counts_for_the_run_and_for_each_credential_on_each
         unreadable,
         excluded,
     ]
-    tell_rotation(rotation(*records, problems=("a site could not be read",)))
+    tell_rotation(rotation_report(*records, problems=("a site could not be read",)))
     heard = statsd.heard()
     assert {name: heard[f"run.{name}"] for name in ("targets", "updated", "unchanged", "failed", "not_attempted")} == {
         "targets": "5|g",
@@ -100,7 +85,7 @@ def test_a_rotation_tells_its_counts_for_the_run_and_for_each_credential_on_each
 
 
 def test_a_dry_run_of_the_rotation_tells_nothing(statsd: StatsdListener) -> None:
-    tell_rotation(rotation(*targets(3, outcome=Outcome.PLANNED), dry_run=True))
+    tell_rotation(rotation_report(*targets(3, outcome=Outcome.PLANNED), dry_run=True))
     assert statsd.heard() == {}
 
 
@@ -134,7 +119,7 @@ def test_where_tags_are_understood_they_say_what_it_is_about(
     monkeypatch.setenv("AIRFLOW__METRICS__LEGACY_NAMES_ON", "False")
     start()
     tell_renewal(renewal(UserReport("snowflake_etl", "ETL_USER", expires_at=IN_TEN_DAYS), dry_run=True), NOW)
-    tell_rotation(rotation(target(1, outcome=Outcome.UPDATED)))
+    tell_rotation(rotation_report(target(1, outcome=Outcome.UPDATED)))
     heard = statsd.heard()
     assert heard["seconds_to_expiry,snowflake_conn_id=snowflake_etl"] == "864000|g"
     assert heard["updated,snowflake_conn_id=snowflake_pat,tableau_conn_id=tableau_default"] == "1|g"
@@ -145,12 +130,12 @@ def test_all_that_is_told_is_what_the_docs_list(statsd: StatsdListener, monkeypa
     monkeypatch.setenv("AIRFLOW__METRICS__LEGACY_NAMES_ON", "False")
     start()
     tell_renewal(renewal(UserReport("snowflake_etl", "ETL_USER", expires_at=IN_TEN_DAYS)), NOW)
-    tell_rotation(rotation(target(1, outcome=Outcome.UPDATED)))
+    tell_rotation(rotation_report(target(1, outcome=Outcome.UPDATED)))
     assert set(statsd.heard()) == {metric.name for metric in METRICS}
 
 
 def test_without_the_setting_nothing_is_told() -> None:
-    tell_rotation(rotation(target(1, outcome=Outcome.UPDATED)))
+    tell_rotation(rotation_report(target(1, outcome=Outcome.UPDATED)))
     tell_renewal(renewal(UserReport("snowflake_etl", "ETL_USER", expires_at=IN_TEN_DAYS)))
 
 
@@ -163,7 +148,7 @@ def test_metrics_that_can_not_be_sent_are_logged_and_change_nothing(
 
     monkeypatch.setattr(stats, broken, fail)
     with caplog.at_level(logging.WARNING):
-        tell_rotation(rotation(target(1, outcome=Outcome.UPDATED)))
+        tell_rotation(rotation_report(target(1, outcome=Outcome.UPDATED)))
     assert "could not be sent" in caplog.text
 
 

@@ -9,7 +9,7 @@ from credential_rotation.pages.report_page import report_pieces
 from credential_rotation.rotation.outcomes import Exclusion, Outcome, Proof
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.report import Report
-from tests.builders import target, targets
+from tests.builders import rotation_report, target, targets
 
 FORBIDDEN = "Tableau answered 403, code 403004 to PUT /api/3.24/sites/s/datasources/{luid}: Forbidden."
 TIMINGS = {
@@ -29,16 +29,8 @@ def report_page(report: Mapping[str, Any]) -> str:
 
 def made_report(*records: ConnectionRecord, **fields: Any) -> Report:
     """The report of a run whose connections came to this."""
-    values: dict[str, Any] = {
-        "run_id": "manual__1",
-        "dry_run": False,
-        "problems": (),
-        "notes": (),
-        "content": 7,
-        "traffic": {"requests": 87, "sign_ins": 1, "throttled": 3},
-        "seconds": 29.0,
-    }
-    return Report(**values | fields, records=records)
+    asked = {"requests": 87, "sign_ins": 1, "throttled": 3}
+    return rotation_report(*records, **{"traffic": asked, "seconds": 29.0} | fields)
 
 
 def run_report(*records: ConnectionRecord, **fields: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from credential_rotation.rotation.outcomes import Exclusion, Outcome
 from credential_rotation.rotation.proof import Proving
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.report import CANARY_FAILED, NO_WORD, NOT_REACHED, Report, settle
-from tests.builders import target, targets
+from tests.builders import rotation_report, target, targets
 
 PROVING = Proving(saved_at="2026-05-02T08:00:00Z", since=1777708800.0, job_id="job-1", is_our_job=True)
 
@@ -24,16 +24,7 @@ def excluded(number: int, reason: Exclusion) -> ConnectionRecord:
 
 
 def report(*records: ConnectionRecord, **fields: Any) -> Report:
-    values: dict[str, Any] = {
-        "run_id": "manual__1",
-        "dry_run": False,
-        "problems": (),
-        "notes": (),
-        "content": 7,
-        "traffic": {"requests": 12, "sign_ins": 1, "throttled": 2},
-        "seconds": 3.14159,
-    }
-    return Report(**values | fields, records=records)
+    return rotation_report(*records, **{"seconds": 3.14159} | fields)
 
 
 class TestSettling:
