@@ -57,3 +57,11 @@ def test_a_run_with_another_token_that_fails_shows_what_holds_the_old_one(rotate
     assert row.conditions[0].reason == "ConnectionsFailed"
     assert row.last_run is not None
     assert "not editable" in row.last_run.verdict
+
+
+def test_after_a_roll_back_the_token_in_force_is_nowhere(rotate: Rotations, serve: Serve) -> None:
+    tableau = serve(small_tableau(ETL))
+    rotate(tableau, connections_per_task=5)
+    row = row_after(rotate(tableau, connections_per_task=5, roll_back=True), tableau)
+    assert (row.targets, row.current, row.old, row.failed) == (3, 0, 3, 0)
+    assert row.conditions[0].reason == "NotCurrent"

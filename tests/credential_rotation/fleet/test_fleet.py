@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from credential_rotation.fleet import learning
 from credential_rotation.fleet.files import FleetFiles
 from credential_rotation.fleet.learning import Learning
 from credential_rotation.fleet.model import TokenBrief
@@ -243,6 +244,17 @@ def test_a_history_ends_after_twenty_runs(story: Story) -> None:
     assert [event.run_id for event in history.events[:2]] == ["run-25", "run-24"]
 
 
+def test_runs_are_forgotten_after_a_while_with_all_that_they_said(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learning, "_MOST_RUNS", 3)
+    for _ in range(5):
+        story.rotate(updated(target(1)))
+    history = read_connection(story.reports, SITE, "item-00001", "connection-00001")
+    assert history is not None
+    assert [event.run_id for event in history.events] == ["run-5", "run-4", "run-3"]
+
+
 def test_a_run_whose_tasks_were_cleared_tells_of_each_connection_once(story: Story) -> None:
     story.rotate(came_to(Outcome.FAILED, target(1), reason="no"), run_id="the run")
     story.rotate(updated(target(1)), run_id="the run")
@@ -411,12 +423,12 @@ def test_many_targets_with_long_histories_pass_by_one_at_a_time(tmp_path: Path) 
     runs, before = files.targets(SITE)
     brief = story._brief(ROTATION, "one more", "success", "")
     doings = Doings(brief, "tableau_default", True, {"snowflake_pat": TokenInForce("", "", frozenset())}, Ledger())
-    learning = Learning(SiteState(SITE), runs, rows, doings)
+    learned = Learning(SiteState(SITE), runs, rows, doings)
     tracemalloc.start()
     try:
-        assert sum(len(each["events"]) == 20 for each in learning.merged(before)) == count
+        assert sum(len(each["events"]) == 20 for each in learned.merged(before)) == count
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert peak < 500_000  # the histories take 6 MB as text
-    assert learning.settled().users["snowflake_pat"].targets == count
+    assert learned.settled().users["snowflake_pat"].targets == count

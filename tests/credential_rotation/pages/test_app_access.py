@@ -92,6 +92,7 @@ class TestOneDagAlone:
         assert person.get(f"/run?{RUN}").status_code == 200
         assert person.get(f"/run?dag_id={RENEWAL}&run_id=renewal-2").status_code == 403
         assert person.get(f"/api/run?dag_id={RENEWAL}&run_id=renewal-2").status_code == 403
+        assert person.get(f"/report.csv?dag_id={RENEWAL}&run_id=renewal-2").status_code == 403
 
     def test_to_name_two_dags_helps_nobody(self, airflow: AirflowAround, story: Story) -> None:
         story.renew()

@@ -212,3 +212,12 @@ def test_where_users_may_not_be_listed_owners_are_shown_by_luid(
 ) -> None:
     server.faults.script("list_users", TableauCode(code, "No."))
     assert _item(_take(tableau), "Overview 1").content.owner == site.user("Ann").id
+
+
+def test_where_owners_must_have_names_nobody_is_asked_for_long_when_users_may_not_be_listed(
+    tableau: TableauSite, server: TableauServer
+) -> None:
+    server.faults.script("list_users", TableauCode("403004", "No."))
+    with pytest.raises(NotAllowed):
+        take_inventory(tableau, EVERYTHING, 1, owners_must_have_names=True)
+    assert server.requests.count("query_connections") <= 2
