@@ -17,6 +17,7 @@ from sandbox.snowflake.believable import (
 from sandbox.snowflake.faults import Refusal, RefusalAfter, Unwell, UnwellAfter, WithoutSecret
 from sandbox.snowflake.login_history import Factor, LoginEvent
 from sandbox.snowflake.remote_truth import RemoteTruth
+from sandbox.snowflake.rotation import rotate_token
 from sandbox.snowflake.server import SnowflakeServer
 from sandbox.snowflake.state import Behaviour, SnowflakeState
 from sandbox.snowflake.tokens import AccessToken, TokenStatus
@@ -46,5 +47,6 @@ __all__ = [
     "UserType",
     "WithoutSecret",
     "make_key_pair",
+    "rotate_token",
     "snowflake_behind",
 ]

@@ -1,7 +1,6 @@
-"""What ALTER USER ... PROGRAMMATIC ACCESS TOKEN does, rule by rule.
+"""What ALTER USER ... PROGRAMMATIC ACCESS TOKEN does in a session.
 
-https://docs.snowflake.com/en/user-guide/programmatic-access-tokens and the four pages of the statement. The texts of
-the refusals of token rules are ours: nobody has published the real ones.
+https://docs.snowflake.com/en/user-guide/programmatic-access-tokens and the four pages of the statement.
 """
 
 from __future__ import annotations
@@ -11,8 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sandbox.snowflake import errors
-from sandbox.snowflake.account import Account, User, UserType
+from sandbox.snowflake.account import User, UserType
 from sandbox.snowflake.results import EXECUTED, Column, ResultSet, status
+from sandbox.snowflake.rotation import rotate_token
 from sandbox.snowflake.sessions import Session
 from sandbox.snowflake.state import SnowflakeState
 from sandbox.snowflake.statements import (
@@ -25,16 +25,14 @@ from sandbox.snowflake.statements import (
     Statement,
     UserStatement,
 )
-from sandbox.snowflake.tokens import (
-    DEFAULT_DAYS,
-    DEFAULT_OVERLAP_HOURS,
-    MAX_BYPASS_MINUTES,
-    MAX_DAYS,
-    MAX_TOKENS,
-    AccessToken,
-    TokenStatus,
-    new_secret,
+from sandbox.snowflake.token_rules import (
+    check_free_slot,
+    check_live,
+    check_range,
+    require_network_policy,
+    restricted_role,
 )
+from sandbox.snowflake.tokens import DEFAULT_DAYS, MAX_BYPASS_MINUTES, MAX_DAYS, AccessToken
 from sandbox.snowflake.user_statements import set_user
 
 
@@ -72,14 +70,14 @@ def _add(state: SnowflakeState, session: Session, user: User, statement: AddToke
             return status(f"{statement.token} already exists, statement succeeded.")
         raise errors.already_exists("programmatic access token", statement.token)
     role = options.get("ROLE_RESTRICTION")
-    restriction = _restricted_role(session.admission.account, user, str(role)) if role is not None else None
+    restriction = restricted_role(session.admission.account, user, str(role)) if role is not None else None
     if restriction is None and user.is_service:
         raise errors.not_allowed(f"A role restriction is required for user '{user.name}' of type {user.type}.")
     if user.type in {UserType.SERVICE, UserType.LEGACY_SERVICE}:
-        _require_network_policy(session.admission.account, user)
+        require_network_policy(session.admission.account, user)
     days = options.get("DAYS_TO_EXPIRY", DEFAULT_DAYS)
-    _check_range(days, "DAYS_TO_EXPIRY", 1, MAX_DAYS)
-    _check_free_slot(user, now, 1)
+    check_range(days, "DAYS_TO_EXPIRY", 1, MAX_DAYS)
+    check_free_slot(user, now, 1)
     token = state.add_token(
         user, statement.token, role=restriction, days_to_expiry=int(days or 0), created_by=session.admission.user.name
     )
@@ -87,94 +85,22 @@ def _add(state: SnowflakeState, session: Session, user: User, statement: AddToke
     return ResultSet([Column("token_name"), Column("token_secret")], [[token.name, token.secret]])
 
 
-def _restricted_role(account: Account, user: User, role: str) -> str:
-    name = role if role in account.roles else role.upper()
-    if name not in account.roles:
-        raise errors.does_not_exist("Role", role)
-    if name not in user.roles:
-        raise errors.not_allowed(f"Role '{name}' is not granted to user '{user.name}'.")
-    return name
-
-
-def _require_network_policy(account: Account, user: User) -> None:
-    if account.policy_of(user) is None:
-        raise errors.not_allowed(f"A network policy is required for user '{user.name}' of type {user.type}.")
-
-
-def _check_free_slot(user: User, now: datetime, needed: int) -> None:
-    if user.counted_tokens(now) + needed > MAX_TOKENS:
-        raise errors.not_allowed(
-            f"User '{user.name}' has reached the maximum of {MAX_TOKENS} programmatic access tokens."
-        )
-
-
-def _check_range(value: object, option: str, least: int, most: int) -> None:
-    if not isinstance(value, int) or not least <= value <= most:
-        raise errors.invalid_value(value, option, f"it must be between {least} and {most}")
-
-
 def _rotate(state: SnowflakeState, session: Session, user: User, statement: RotateToken) -> ResultSet:
-    """Neither network policy nor the grant of the restricted role is looked at: the new secret may not sign in."""
-    now = state.clock.now()
     token = user.token(statement.token)
     if token is None:
         return _missing(user, statement.token, if_exists=statement.if_exists)
-    _check_live(token)
-    if token.disabled and state.behaviour.rotating_disabled == "refused":
-        raise errors.not_allowed(f"Programmatic access token {token.name} is disabled.")
-    overlap = _overlap(token, now, statement.overlap_hours)
-    _check_free_slot(user, now, bool(overlap) + (token.status(now) is TokenStatus.EXPIRED))
-    old = AccessToken(
-        state.next_id(),
-        _rotated_name(user, token, now),
-        token.secret,
-        token.days_to_expiry,
-        token.created_on,
-        token.created_by,
-        min(token.expires_at, now + overlap),
-        token.role_restriction,
-        token.comment,
-        disabled=token.disabled,
-        rotated_to=token.name,
-        last_used_on=token.last_used_on,
-    )
-    user.tokens.append(old)
-    token.created_on, token.created_by = now, session.admission.user.name
-    token.expires_at = now + timedelta(days=token.days_to_expiry)
-    token.secret = new_secret(state.random, token.id, token.expires_at)
-    token.last_used_on = None
+    old = rotate_token(state, user, token, statement.overlap_hours, created_by=session.admission.user.name)
     return ResultSet(
         [Column("token_name"), Column("token_secret"), Column("rotated_token_name")],
         [[token.name, token.secret, old.name]],
     )
 
 
-def _overlap(token: AccessToken, now: datetime, hours: int | None) -> timedelta:
-    """0 to the hours that the secret has left; the default is cut to them (an inference)."""
-    left = token.left(now)
-    if hours is None:
-        return min(timedelta(hours=DEFAULT_OVERLAP_HOURS), left)
-    if hours < 0 or timedelta(hours=hours) > left:
-        raise errors.invalid_value(
-            hours,
-            "EXPIRE_ROTATED_TOKEN_AFTER_HOURS",
-            f"it must be between 0 and the {int(left.total_seconds() // 3600)} hours before the current secret expires",
-        )
-    return timedelta(hours=hours)
-
-
-def _rotated_name(user: User, token: AccessToken, now: datetime) -> str:
-    moment = int(now.timestamp() * 1000)
-    while user.token(f"{token.name}_ROTATED_{moment}") is not None:
-        moment += 1
-    return f"{token.name}_ROTATED_{moment}"
-
-
 def _rename(state: SnowflakeState, session: Session, user: User, statement: RenameToken) -> ResultSet:  # noqa: ARG001
     token = user.token(statement.token)
     if token is None:
         return _missing(user, statement.token, if_exists=statement.if_exists)
-    _check_live(token)
+    check_live(token)
     if user.token(statement.new_name) is not None:
         raise errors.already_exists("programmatic access token", statement.new_name)
     for each in user.tokens:
@@ -188,7 +114,7 @@ def _modify(state: SnowflakeState, session: Session, user: User, statement: Modi
     token = user.token(statement.token)
     if token is None:
         return _missing(user, statement.token, if_exists=statement.if_exists)
-    _check_live(token)
+    check_live(token)
     _set_details(token, state.clock.now(), statement.options)
     return status(EXECUTED)
 
@@ -196,7 +122,7 @@ def _modify(state: SnowflakeState, session: Session, user: User, statement: Modi
 def _set_details(token: AccessToken, now: datetime, options: Mapping[str, Any]) -> None:
     minutes = options.get("MINS_TO_BYPASS_NETWORK_POLICY_REQUIREMENT")
     if minutes is not None:
-        _check_range(minutes, "MINS_TO_BYPASS_NETWORK_POLICY_REQUIREMENT", 1, MAX_BYPASS_MINUTES)
+        check_range(minutes, "MINS_TO_BYPASS_NETWORK_POLICY_REQUIREMENT", 1, MAX_BYPASS_MINUTES)
         token.bypass_until = now + timedelta(minutes=minutes)
     token.disabled = options.get("DISABLED", token.disabled)
     token.comment = options.get("COMMENT", token.comment)
@@ -214,13 +140,6 @@ def _missing(user: User, name: str, *, if_exists: bool) -> ResultSet:
     if if_exists:  # does nothing and succeeds
         return status(EXECUTED)
     raise errors.does_not_exist("Programmatic access token", f"{user.name}.{name}")
-
-
-def _check_live(token: AccessToken) -> None:
-    if token.rotated_to is not None:
-        raise errors.not_allowed(
-            f"Programmatic access token {token.name} was rotated: it can only expire or be removed."
-        )
 
 
 HANDLERS: Mapping[type[Statement], Callable[..., ResultSet]] = {

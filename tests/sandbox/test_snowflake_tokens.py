@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sandbox.snowflake import SnowflakeServer, SnowflakeState, TokenStatus, UserType
+from sandbox.snowflake import SnowflakeServer, SnowflakeState, TokenStatus, UserType, rotate_token
+from sandbox.snowflake.errors import SnowflakeError
 from tests.sandbox_snowflake.bare_driver import BareDriver, Refused, Row
 from tests.sandbox_snowflake.small_account import (
     ADDRESS,
@@ -149,6 +150,20 @@ def test_if_exists_on_a_missing_token_succeeds_with_no_secret(admin: BareDriver)
     assert refusal(admin, f"ALTER USER {SERVICE} ROTATE PAT NOBODYS").code == "002003"
     assert admin.sql("ALTER USER IF EXISTS NOBODY ROTATE PAT T") == [{"status": "Statement executed successfully."}]
     assert "User 'NOBODY' does not exist or not authorized." in refusal(admin, "ALTER USER NOBODY ROTATE PAT T").message
+
+
+def test_a_test_rotates_without_a_session_by_the_same_rules(admin: BareDriver, snowflake: SnowflakeState) -> None:
+    token, first = token_of(snowflake), token_of(snowflake).secret
+    old = rotate_token(snowflake, service_of(snowflake), token, 6, created_by="SOMEBODY")
+    assert (old.secret, old.rotated_to, token.created_by) == (first, TOKEN, "SOMEBODY")
+    assert (works(snowflake, first), works(snowflake, token.secret)) == (True, True)
+    assert [row["name"] for row in admin.sql(SHOW)] == [TOKEN, old.name]
+    snowflake.advance(hours=6)
+    assert (works(snowflake, first), works(snowflake, token.secret)) == (False, True)
+    with pytest.raises(SnowflakeError, match="between 0 and the 713 hours"):
+        rotate_token(snowflake, service_of(snowflake), token, 30 * 24)
+    with pytest.raises(SnowflakeError, match="can only expire or be removed"):
+        rotate_token(snowflake, service_of(snowflake), old)
 
 
 # -- ADD and the limits --------------------------------------------------------------------------------------------
