@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sandbox.tableau.clock import to_the_millisecond
+
 TEXT_LENGTH = 16_777_216
 
 
@@ -61,5 +63,5 @@ def _wire(value: Any) -> str | None:
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, datetime):
-        return f"{value.timestamp():.3f}"
+        return f"{to_the_millisecond(value).timestamp():.3f}"
     return str(value)

@@ -33,9 +33,10 @@ def rotate_token(
             raise errors.not_allowed(f"Programmatic access token {token.name} is disabled.")
         overlap = _overlap(token, now, overlap_hours)
         check_free_slot(user, now, bool(overlap) + (token.status(now) is TokenStatus.EXPIRED))
+        moment = state.rotation_moment(token)
         old = AccessToken(
             state.next_id(),
-            _rotated_name(user, token, now),
+            f"{token.name}_ROTATED_{round(moment.timestamp() * 1000)}",
             token.secret,
             token.days_to_expiry,
             token.created_on,
@@ -48,8 +49,8 @@ def rotate_token(
             last_used_on=token.last_used_on,
         )
         user.tokens.append(old)
-        token.created_on, token.created_by = now, created_by
-        token.expires_at = now + timedelta(days=token.days_to_expiry)
+        token.created_on, token.created_by = moment, created_by
+        token.expires_at = moment + timedelta(days=token.days_to_expiry)
         token.secret = new_secret(state.random, token.id, token.expires_at)
         token.last_used_on = None
         return old
@@ -67,10 +68,3 @@ def _overlap(token: AccessToken, now: datetime, hours: int | None) -> timedelta:
             f"it must be between 0 and the {int(left.total_seconds() // 3600)} hours before the current secret expires",
         )
     return timedelta(hours=hours)
-
-
-def _rotated_name(user: User, token: AccessToken, now: datetime) -> str:
-    moment = int(now.timestamp() * 1000)
-    while user.token(f"{token.name}_ROTATED_{moment}") is not None:
-        moment += 1
-    return f"{token.name}_ROTATED_{moment}"

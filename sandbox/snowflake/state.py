@@ -6,7 +6,7 @@ import secrets
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from random import Random
 
@@ -19,12 +19,13 @@ from sandbox.snowflake.sessions import Session, Sessions
 from sandbox.snowflake.sign_in import Admission, Attempt
 from sandbox.snowflake.tokens import DEFAULT_DAYS, AccessToken, new_secret
 from sandbox.snowflake_accounts import UNKNOWN_ACCOUNT, SignInAnswer, host_of
-from sandbox.tableau.clock import Clock
+from sandbox.tableau.clock import Clock, to_the_millisecond
 from sandbox.tableau.fault_scripts import Faults
 
 # Where each client comes from: addresses that are reserved for documentation (RFC 5737).
 ADDRESSES: Mapping[str, str] = {"airflow": "192.0.2.10", "tableau": "198.51.100.20"}
 DEFAULT_CLIENT = "airflow"
+MILLISECOND = timedelta(milliseconds=1)
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "show_columns": ("guide", "reference"),
@@ -71,10 +72,20 @@ class SnowflakeState:
         self.faults = Faults(lambda: OPERATIONS)
         self.lock = threading.RLock()  # held while a request has its effect
         self._ids = count(1001)
+        self._last_rotation = datetime.fromtimestamp(0, UTC)
 
     def next_id(self) -> int:
         """A number for whatever Snowflake numbers."""
         return next(self._ids)
+
+    def rotation_moment(self, token: AccessToken) -> datetime:
+        """When a token is rotated: now to the millisecond, but later than it was made and than every other rotation.
+
+        The names of old secrets hold this moment, so no two of them can ever be the same.
+        """
+        earlier = to_the_millisecond(max(token.created_on, self._last_rotation))
+        self._last_rotation = max(to_the_millisecond(self.clock.now()), earlier + MILLISECOND)
+        return self._last_rotation
 
     def advance(self, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0) -> None:
         """Let this much time have passed."""

@@ -20,6 +20,11 @@ class Clock:
         self.offset += timedelta(seconds=seconds, minutes=minutes)
 
 
+def to_the_millisecond(moment: datetime) -> datetime:
+    """A moment as Snowflake shows it: what is below a millisecond is cut off, never rounded up."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
 def iso(moment: datetime) -> str:
     """A moment in the form of Tableau's answers, to the second."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

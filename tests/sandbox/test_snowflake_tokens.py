@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import random
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -166,6 +168,30 @@ def test_a_test_rotates_without_a_session_by_the_same_rules(admin: BareDriver, s
         rotate_token(snowflake, service_of(snowflake), old)
 
 
+@pytest.mark.parametrize("microsecond", [*random.Random(7).sample(range(1_000_000), 20), 0, 499, 500, 66_000, 999_999])
+def test_rotations_within_a_millisecond_differ_in_name_and_time(
+    admin: BareDriver, snowflake: SnowflakeState, monkeypatch: pytest.MonkeyPatch, microsecond: int
+) -> None:
+    now = snowflake.clock.now().replace(microsecond=microsecond)
+    monkeypatch.setattr(snowflake.clock, "now", lambda: now)
+    admin.sql(f"ALTER USER {SERVICE} ADD PAT SECOND ROLE_RESTRICTION = '{ROLE}'")
+    names, times = [], [token_of(snowflake).created_on]
+    for _ in range(3):
+        names.append(rotate(admin)["rotated_token_name"])
+        times.append(token_of(snowflake).created_on)
+        admin.sql(f"ALTER USER {SERVICE} REMOVE PAT {names[-1]}")
+    admin.sql(f"ALTER USER {SERVICE} MODIFY PAT {TOKEN} RENAME TO OTHER")
+    admin.sql(f"ALTER USER {SERVICE} MODIFY PAT SECOND RENAME TO {TOKEN}")
+    times.append(token_of(snowflake).created_on)
+    names.append(rotate(admin)["rotated_token_name"])
+    times.append(token_of(snowflake).created_on)
+    assert len(set(names)) == 4
+    assert names[0] == f"{TOKEN}_ROTATED_{int(now.timestamp())}{microsecond // 1000:03}"
+    shown = [f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03}" for moment in times]
+    assert all(before < after for before, after in itertools.pairwise(shown[:4]))
+    assert shown[4] < shown[5]
+
+
 # -- ADD and the limits --------------------------------------------------------------------------------------------
 
 
@@ -315,6 +341,22 @@ def test_show_has_another_documented_shape(admin: BareDriver, snowflake: Snowfla
     assert shown.utcoffset() != timedelta()  # the session's time zone, which is Los Angeles unless it is set
     admin.sql("ALTER SESSION SET TIMEZONE = 'UTC'")
     assert str(admin.sql(SHOW)[0]["expires_at"]).endswith(" +0000")
+
+
+@pytest.mark.parametrize("microsecond", [0, 1, 499, 500, 999, 66_000, 359_500, 999_499, 999_500, 999_999])
+@pytest.mark.parametrize("column", ["created_on", "expires_at"])
+def test_both_ways_of_showing_a_time_agree_to_the_millisecond(
+    admin: BareDriver, snowflake: SnowflakeState, column: str, microsecond: int
+) -> None:
+    kept = getattr(token_of(snowflake), column).replace(microsecond=microsecond)
+    setattr(token_of(snowflake), column, kept)
+    (row,) = admin.sql(SHOW)
+    as_timestamp = row[column]
+    snowflake.behaviour.show_times = "text"
+    (row,) = admin.sql(SHOW)
+    as_text = datetime.strptime(str(row[column]), "%Y-%m-%d %H:%M:%S.%f %z")
+    assert as_text == kept.replace(microsecond=microsecond // 1000 * 1000)
+    assert as_timestamp == f"{int(kept.timestamp())}.{microsecond // 1000:03}"
 
 
 def test_everybody_may_show_their_own(admin: BareDriver, snowflake: SnowflakeState) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from snowflake.connector.errors import DatabaseError, InterfaceError, NonRetryab
 
 from sandbox.snowflake import RefusalAfter, SnowflakeServer, SnowflakeState, Unwell, UnwellAfter, WithoutSecret
 from sandbox.tableau import HalfBody, ResetAfter, SessionLost
+from sandbox.tableau.clock import to_the_millisecond
 from sandbox.tableau.faults import Fault
 from tests.sandbox_snowflake.small_account import ACCOUNT, ADMIN, ADMIN_PASSWORD, SERVICE, TOKEN, service_of, token_of
 
@@ -40,10 +41,34 @@ def test_rows_come_by_name_and_with_their_types(cursor: Any, snowflake_state: Sn
     live, old = cursor.execute(SHOW).fetchall()
     assert isinstance(live["expires_at"], datetime)
     assert live["expires_at"].utcoffset() is not None
-    assert abs(live["expires_at"] - token_of(snowflake_state).expires_at) < timedelta(milliseconds=2)
     assert (old["name"], old["rotated_to"]) == (row["rotated_token_name"], TOKEN)
     snowflake_state.behaviour.show_times = "text"
     assert isinstance(cursor.execute(SHOW).fetchone()["expires_at"], str)
+
+
+@pytest.mark.parametrize("microsecond", [1_000, 66_000, 359_499, 359_500, 999_999])
+def test_times_come_to_the_millisecond_in_both_ways_of_showing_them(
+    cursor: Any, snowflake_state: SnowflakeState, microsecond: int
+) -> None:
+    token = token_of(snowflake_state)
+    token.created_on = token.created_on.replace(microsecond=microsecond)
+    token.expires_at = token.expires_at.replace(microsecond=microsecond)
+    kept = [to_the_millisecond(token.created_on), to_the_millisecond(token.expires_at)]
+    row = cursor.execute(SHOW).fetchone()
+    assert [row["created_on"], row["expires_at"]] == kept
+    snowflake_state.behaviour.show_times = "text"
+    row = cursor.execute(SHOW).fetchone()
+    read = [datetime.strptime(row[name], "%Y-%m-%d %H:%M:%S.%f %z") for name in ("created_on", "expires_at")]
+    assert read == kept
+
+
+def test_a_rotation_is_seen_by_its_new_time_of_creation(cursor: Any, snowflake_state: SnowflakeState) -> None:
+    before = cursor.execute(SHOW).fetchone()["created_on"]
+    cursor.execute(ROTATE)
+    live, old = cursor.execute(SHOW).fetchall()
+    assert (old["created_on"], live["created_on"]) == (before, token_of(snowflake_state).created_on)
+    assert old["name"] == f"{TOKEN}_ROTATED_{live['created_on'].timestamp() * 1000:.0f}"
+    assert live["created_on"] > before
 
 
 def test_values_that_a_session_knows_of_itself(cursor: Any) -> None:
