@@ -14,7 +14,7 @@ from sandbox.snowflake.believable import (
     make_key_pair,
     snowflake_behind,
 )
-from sandbox.snowflake.faults import Refusal, RefusalAfter, Unwell, UnwellAfter, WithoutSecret
+from sandbox.snowflake.faults import AnotherRotator, Refusal, RefusalAfter, Unwell, UnwellAfter, WithoutSecret
 from sandbox.snowflake.login_history import Factor, LoginEvent
 from sandbox.snowflake.remote_truth import RemoteTruth
 from sandbox.snowflake.rotation import rotate_token
@@ -30,6 +30,7 @@ __all__ = [
     "TOKEN_NAME",
     "AccessToken",
     "Account",
+    "AnotherRotator",
     "Behaviour",
     "Factor",
     "KeyPair",

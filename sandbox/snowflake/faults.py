@@ -6,11 +6,14 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
+from sandbox.snowflake import exchange as snowflake
 from sandbox.snowflake.errors import SnowflakeError
 from sandbox.snowflake.exchange import as_answer, failure
 from sandbox.snowflake.results import EXECUTED, status
+from sandbox.snowflake.rotation import rotate_token
+from sandbox.snowflake.state import SnowflakeState
 from sandbox.tableau.answers import Answer
 from sandbox.tableau.faults import (
     EmptyBody,
@@ -112,9 +115,53 @@ class WithoutSecret(Fault):
         return as_answer(reply)
 
 
+@dataclass(frozen=True)
+class AnotherRotator(Fault):
+    """Somebody else rotates a token just before or just after the request has its effect; it is answered as usual.
+
+    Nothing comes between the two. The answer is a 400 if the script is wrong: no such token, or Snowflake would refuse
+    this rotation.
+    """
+
+    word: ClassVar[str] = "another_rotator"
+    account: str
+    user: str
+    token: str
+    overlap_hours: int | None = None  # None: Snowflake's default
+    when: str = "before"  # or "after"
+    created_by: str = "ANOTHER_ROTATOR"
+
+    def __post_init__(self) -> None:
+        if self.when not in {"before", "after"}:
+            raise ValueError(f"when is before or after, not {self.when!r}")
+
+    def play(self, exchange: Exchange) -> Answer:
+        """Rotate and answer, in the order that was asked for."""
+        state = cast(snowflake.Exchange, exchange).state
+        try:
+            with state.lock:
+                if self.when == "before":
+                    self._rotate(state)
+                answer = exchange.answer()
+                if self.when == "after":
+                    self._rotate(state)
+                return answer
+        except (LookupError, SnowflakeError) as error:
+            return as_answer({"error": f"{self.word} could not rotate: {error}"}, 400)
+
+    def _rotate(self, state: SnowflakeState) -> None:
+        account = state.accounts.get(self.account)
+        user = account.find_user(self.user) if account else None
+        token = user.token(self.token) if user else None
+        if user is None or token is None:
+            raise LookupError(f"account {self.account} has no user {self.user} with a token {self.token}")
+        rotate_token(state, user, token, self.overlap_hours, created_by=self.created_by)
+
+
 LANGUAGE: dict[str, type[Fault]] = {
     kind.word: kind
     for kind in (
+        AnotherRotator,
         EmptyBody,
         HalfBody,
         HtmlPage,

@@ -94,7 +94,7 @@ class Faults:
                     for fault in script.faults
                 ],
                 "consumed": [
-                    {"operation": each.operation, **each.parameters, **fault_as_json(each.fault)}
+                    {"operation": each.operation, "request": each.parameters, **fault_as_json(each.fault)}
                     for each in self.consumed
                 ],
             }

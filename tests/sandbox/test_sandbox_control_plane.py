@@ -63,7 +63,8 @@ def test_it_scripts_faults_and_shows_them_consumed(control: Control, client: Bar
     assert client.get(f"datasources/{orders.id}/connections").headers["Retry-After"] == "3"
     shown = control("GET", "faults")
     assert [each["fault"] for each in shown["left"]] == ["code"]
-    assert [(each["fault"], each["content_id"]) for each in shown["consumed"]] == [("throttle", orders.id)]
+    (consumed,) = shown["consumed"]
+    assert (consumed["fault"], consumed["request"]["content_id"]) == ("throttle", orders.id)
     assert control("DELETE", "faults") == {"left": [], "consumed": []}
     assert control("POST", "faults", {"operation": "*", "faults": [{"fault": "nonsense"}]}) == 400
 

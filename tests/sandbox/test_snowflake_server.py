@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from sandbox.snowflake import (
+    AnotherRotator,
     Refusal,
     RefusalAfter,
     SnowflakeServer,
@@ -20,9 +21,19 @@ from sandbox.snowflake import (
 )
 from sandbox.tableau import HalfBody, ResetAfter, ResetBefore, SessionLost, Silence, Slow
 from tests.sandbox_snowflake.bare_driver import BareDriver, Refused
-from tests.sandbox_snowflake.small_account import SERVICE, TOKEN, service_of, small_account, token_of
+from tests.sandbox_snowflake.small_account import (
+    ACCOUNT,
+    ADDRESS,
+    ADMIN,
+    SERVICE,
+    TOKEN,
+    service_of,
+    small_account,
+    token_of,
+)
 
 ROTATE = f"ALTER USER {SERVICE} ROTATE PAT {TOKEN}"
+SHOW = f"SHOW USER PATS FOR USER {SERVICE}"
 
 
 @pytest.fixture
@@ -161,6 +172,85 @@ def test_a_rotation_succeeds_without_a_secret(admin: BareDriver, snowflake: Snow
     assert len(service_of(snowflake).tokens) == 2
 
 
+def another_rotator(when: str, overlap_hours: int | None = 6) -> AnotherRotator:
+    return AnotherRotator(ACCOUNT, SERVICE, TOKEN, overlap_hours, when)
+
+
+def works(snowflake: SnowflakeState, secret: str | None) -> bool:
+    return snowflake.sign_in(address=ADDRESS, user=SERVICE, secret=secret or "", client="tableau").ok
+
+
+def test_another_rotates_just_before_a_rotation(admin: BareDriver, snowflake: SnowflakeState) -> None:
+    first = token_of(snowflake).secret
+    admin.server.faults.script("rotate_token", another_rotator("before"))
+    (row,) = admin.sql(ROTATE)
+    live, oldest, others = service_of(snowflake).tokens
+    assert (oldest.secret, row["token_secret"], row["rotated_token_name"]) == (first, live.secret, others.name)
+    assert (others.created_by, live.created_by) == ("ANOTHER_ROTATOR", ADMIN)
+    assert [works(snowflake, secret) for secret in (first, others.secret, live.secret)] == [True] * 3
+    snowflake.advance(hours=6)
+    assert [works(snowflake, secret) for secret in (first, others.secret, live.secret)] == [False, True, True]
+
+
+def test_another_rotates_just_after_a_rotation(admin: BareDriver, snowflake: SnowflakeState) -> None:
+    admin.server.faults.script("rotate_token", another_rotator("after"))
+    (row,) = admin.sql(ROTATE)
+    live, _, ours = service_of(snowflake).tokens
+    assert (row["token_secret"], live.created_by) == (ours.secret, "ANOTHER_ROTATOR")
+    assert (works(snowflake, ours.secret), works(snowflake, live.secret)) == (True, True)
+    snowflake.advance(hours=6)
+    assert (works(snowflake, ours.secret), works(snowflake, live.secret)) == (False, True)
+
+
+@pytest.mark.parametrize(("when", "shown"), [("before", [2, 2]), ("after", [1, 2])])
+def test_another_rotates_while_tokens_are_shown(
+    admin: BareDriver, snowflake: SnowflakeState, when: str, shown: list[int]
+) -> None:
+    admin.server.faults.script("show_tokens", another_rotator(when), where={"user": SERVICE})
+    assert [len(admin.sql(SHOW)), len(admin.sql(SHOW))] == shown
+
+
+def test_another_rotates_while_somebody_signs_in(server: SnowflakeServer, snowflake: SnowflakeState) -> None:
+    driver = BareDriver(server)
+    server.faults.script("login", [another_rotator("after", 0), another_rotator("before", 0)], where={"user": SERVICE})
+    secret = token_of(snowflake).secret
+    driver.sign_in(SERVICE, secret)
+    assert not works(snowflake, secret)
+    with pytest.raises(Refused, match="394401"):
+        driver.sign_in(SERVICE, token_of(snowflake).secret)
+    assert server.faults.left() == 0
+
+
+def test_another_rotates_before_a_lost_answer_comes_again(admin: BareDriver, snowflake: SnowflakeState) -> None:
+    number = str(uuid.uuid4())
+    admin.server.faults.script("rotate_token", [ResetAfter(), another_rotator("before", 0)])
+    with pytest.raises(requests.ConnectionError):
+        admin.sql(ROTATE, request_id=number)
+    (row,) = admin.sql(ROTATE, request_id=number)
+    assert row["token_secret"] == service_of(snowflake).tokens[-1].secret
+    assert not works(snowflake, row["token_secret"])
+    assert works(snowflake, token_of(snowflake).secret)
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        (AnotherRotator("elsewhere", SERVICE, TOKEN), "account elsewhere has no user TABLEAU_ETL"),
+        (AnotherRotator(ACCOUNT, "NOBODY", TOKEN), "has no user NOBODY with a token TABLEAU"),
+        (AnotherRotator(ACCOUNT, SERVICE, "NO_SUCH"), "with a token NO_SUCH"),
+        (another_rotator("before", 9999), "EXPIRE_ROTATED_TOKEN_AFTER_HOURS"),
+    ],
+)
+def test_another_rotator_who_cannot_rotate_is_noticed(
+    admin: BareDriver, snowflake: SnowflakeState, fault: AnotherRotator, why: str
+) -> None:
+    admin.server.faults.script("show_tokens", fault)
+    answer = admin.send("/queries/v1/query-request?requestId=1", {"sqlText": SHOW}, admin.token)
+    assert answer.status_code == 400
+    assert why in answer.json()["error"]
+    assert len(service_of(snowflake).tokens) == 1
+
+
 def test_an_answer_comes_late_or_never(admin: BareDriver) -> None:
     admin.server.faults.script("select", [Slow(0.05), Silence(0.05, "close")])
     assert admin.sql("SELECT 1")
@@ -171,7 +261,7 @@ def test_an_answer_comes_late_or_never(admin: BareDriver) -> None:
 def test_a_session_is_lost_in_the_middle(admin: BareDriver) -> None:
     admin.server.faults.script("show_tokens", SessionLost())
     with pytest.raises(Refused, match="390112"):
-        admin.sql(f"SHOW USER PATS FOR USER {SERVICE}")
+        admin.sql(SHOW)
 
 
 # -- the request log and the control plane -------------------------------------------------------------------------
@@ -216,6 +306,24 @@ def test_the_control_plane_scripts_faults(admin: BareDriver, server: SnowflakeSe
     assert len(control(server, "faults", operation="rotate_token", faults=faults).json()["left"]) == 2
     assert admin.sql(ROTATE)[0]["token_secret"] is None
     assert len(control(server, "faults").json()["consumed"]) == 1
-    for wrong in ({"fault": "no_such"}, {"fault": "unwell", "no_such": 1}, {"fault": "without_secret", "how": "x"}):
+    another: dict[str, object] = {"fault": "another_rotator", "account": ACCOUNT, "user": SERVICE, "token": TOKEN}
+    for wrong in (
+        {"fault": "no_such"},
+        {"fault": "unwell", "no_such": 1},
+        {"fault": "without_secret", "how": "x"},
+        {"fault": "another_rotator"},
+        another | {"when": "x"},
+    ):
         assert control(server, "faults", operation="rotate_token", faults=[wrong]).status_code == 400
     assert control(server, "faults", operation="no_such", faults=faults).status_code == 400
+
+
+def test_the_control_plane_scripts_another_rotator(
+    admin: BareDriver, server: SnowflakeServer, snowflake: SnowflakeState
+) -> None:
+    fault = {"fault": "another_rotator", "account": ACCOUNT, "user": SERVICE.lower(), "token": TOKEN}
+    control(server, "faults", operation="login", faults=[fault | {"overlap_hours": 0, "when": "after"}])
+    admin.sign_in()
+    (consumed,) = control(server, "faults").json()["consumed"]
+    assert (consumed["request"]["user"], consumed["user"]) == (ADMIN, SERVICE.lower())
+    assert [token.status(snowflake.clock.now()) for token in service_of(snowflake).tokens] == ["ACTIVE", "EXPIRED"]

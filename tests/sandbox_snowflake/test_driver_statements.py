@@ -10,7 +10,15 @@ import pytest
 from snowflake import connector
 from snowflake.connector.errors import DatabaseError, InterfaceError, NonRetryableTlsError, ProgrammingError
 
-from sandbox.snowflake import RefusalAfter, SnowflakeServer, SnowflakeState, Unwell, UnwellAfter, WithoutSecret
+from sandbox.snowflake import (
+    AnotherRotator,
+    RefusalAfter,
+    SnowflakeServer,
+    SnowflakeState,
+    Unwell,
+    UnwellAfter,
+    WithoutSecret,
+)
 from sandbox.tableau import HalfBody, ResetAfter, SessionLost
 from sandbox.tableau.clock import to_the_millisecond
 from sandbox.tableau.faults import Fault
@@ -112,6 +120,18 @@ def test_without_replays_a_lost_answer_costs_a_second_rotation(
     server.faults.script("rotate_token", ResetAfter())
     cursor.execute(ROTATE)
     assert len(service_of(snowflake_state).tokens) == 3
+
+
+@pytest.mark.parametrize(("when", "ours"), [("before", "TABLEAU"), ("after", "TABLEAU_ROTATED_")])
+def test_another_rotator_is_in_the_way(
+    cursor: Any, server: SnowflakeServer, snowflake_state: SnowflakeState, when: str, ours: str
+) -> None:
+    server.faults.script("rotate_token", AnotherRotator(ACCOUNT, SERVICE, TOKEN, 24, when))
+    secret = cursor.execute(ROTATE).fetchone()["token_secret"]
+    (holder,) = [token.name for token in service_of(snowflake_state).tokens if token.secret == secret]
+    assert holder.rstrip("0123456789") == ours
+    assert len(cursor.execute(SHOW).fetchall()) == 3
+    assert server.requests.count("rotate_token") == 1
 
 
 def test_an_answer_is_lost_for_good(cursor: Any, server: SnowflakeServer, snowflake_state: SnowflakeState) -> None:
