@@ -10,7 +10,7 @@ from enum import StrEnum
 from ipaddress import ip_address, ip_network
 
 from sandbox.snowflake.login_history import LoginEvent
-from sandbox.snowflake.tokens import AccessToken, TokenStatus
+from sandbox.snowflake.tokens import MAX_DAYS, AccessToken, TokenStatus
 from sandbox.snowflake_accounts import SNOWFLAKE_DOMAIN, host_of
 
 PUBLIC = "PUBLIC"
@@ -42,6 +42,18 @@ class NetworkPolicy:
 
 def _listed(address: str, networks: Iterable[str]) -> bool:
     return any(ip_address(address) in ip_network(network, strict=False) for network in networks)
+
+
+@dataclass(frozen=True)
+class PatPolicy:
+    """PAT_POLICY of the account's authentication policy: what tokens are limited to, those that exist included."""
+
+    max_expiry_in_days: int = MAX_DAYS
+    blocked_roles: tuple[str, ...] = ()
+
+    def permits(self, token: AccessToken) -> bool:
+        """Whether this token may sign in."""
+        return token.days_to_expiry <= self.max_expiry_in_days and token.role_restriction not in self.blocked_roles
 
 
 @dataclass(eq=False)
@@ -95,6 +107,7 @@ class Account:
     )  # with what each inherits
     network_policies: dict[str, NetworkPolicy] = field(default_factory=dict)
     network_policy: str | None = None  # of the whole account; a user's own wins
+    pat_policy: PatPolicy = PatPolicy()
     logins: list[LoginEvent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -123,6 +136,19 @@ class Account:
         policy = NetworkPolicy(name, tuple(allowed), tuple(blocked))
         self.network_policies[name] = policy
         return policy
+
+    def set_pat_policy(self, *, max_expiry_in_days: int = MAX_DAYS, blocked_roles: Iterable[str] = ()) -> PatPolicy:
+        """Limit all tokens of the account; what is not named has no limit any more.
+
+        :raises ValueError: no such number of days, or no such role.
+        """
+        roles = tuple(blocked_roles)
+        if not 1 <= max_expiry_in_days <= MAX_DAYS:
+            raise ValueError(f"max_expiry_in_days is 1 to {MAX_DAYS}, not {max_expiry_in_days}")
+        if unknown := set(roles) - self.roles.keys():
+            raise ValueError(f"{self.name} has no role {', '.join(sorted(unknown))}")
+        self.pat_policy = PatPolicy(max_expiry_in_days, roles)
+        return self.pat_policy
 
     def add_user(
         self,

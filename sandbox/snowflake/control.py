@@ -58,6 +58,7 @@ def _account(server: SnowflakeServer, account: Account) -> Said:
         "addresses": sorted(account.addresses),
         "network_policy": account.network_policy,
         "network_policies": {policy.name: dataclasses.asdict(policy) for policy in account.network_policies.values()},
+        "pat_policy": dataclasses.asdict(account.pat_policy),
         "users": {user.name: _user(server, user) for user in account.users.values()},
     }
 
@@ -167,6 +168,11 @@ def _set_network_policy(server: SnowflakeServer, said: Said) -> Any:
     return dataclasses.asdict(policy)
 
 
+def _set_pat_policy(server: SnowflakeServer, said: Said) -> Any:
+    account = server.state.accounts[said.pop("account")]
+    return dataclasses.asdict(account.set_pat_policy(**said))
+
+
 ASKED = ("address", "user", "secret", "client")
 HANDLERS: dict[tuple[str, str], Callable[[SnowflakeServer, Said], Any]] = {
     ("GET", "state"): _get_state,
@@ -183,4 +189,5 @@ HANDLERS: dict[tuple[str, str], Callable[[SnowflakeServer, Said], Any]] = {
     ("POST", "behaviour"): _set_behaviour,
     ("POST", "users"): _set_user,
     ("POST", "network_policies"): _set_network_policy,
+    ("POST", "pat_policy"): _set_pat_policy,
 }

@@ -56,7 +56,7 @@ def wrong_password() -> SignInRefused:
 
 
 def invalid_token(*, guess: bool = False) -> SignInRefused:
-    """Wrong, disabled, or restricted to a role that is gone (guide: PAT_INVALID, 'validation failed')."""
+    """Wrong, disabled, blocked by a policy, or of a role that is gone (guide: PAT_INVALID, 'validation failed')."""
     return SignInRefused(INVALID_TOKEN.code, INVALID_TOKEN.message, guess=guess)
 
 

@@ -125,6 +125,8 @@ def _check_token(account: Account, user: User, token: AccessToken, now: datetime
             raise errors.invalid_token()
     if token.role_restriction is not None and token.role_restriction not in user.roles & account.roles.keys():
         raise errors.invalid_token()  # guide: a restricted role that is revoked or dropped makes logins fail
+    if not account.pat_policy.permits(token):
+        raise errors.invalid_token()  # guide: it fails; nobody has published with which code
     bypassed = user.type is UserType.PERSON and token.bypass_until is not None and now < token.bypass_until
     if account.policy_of(user) is None and user.type is not UserType.SERVICE_AGENT and not bypassed:
         raise errors.network_policy_required()

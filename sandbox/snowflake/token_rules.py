@@ -23,6 +23,12 @@ def restricted_role(account: Account, user: User, role: str) -> str:
     return name
 
 
+def check_blocked_role(account: Account, role: str | None) -> None:
+    """Refuse a restriction to a role that the authentication policy blocks."""
+    if role in account.pat_policy.blocked_roles:
+        raise errors.not_allowed(f"Role '{role}' is blocked for programmatic access tokens by authentication policy.")
+
+
 def require_network_policy(account: Account, user: User) -> None:
     """Refuse where no network policy applies to the user."""
     if account.policy_of(user) is None:

@@ -26,13 +26,14 @@ from sandbox.snowflake.statements import (
     UserStatement,
 )
 from sandbox.snowflake.token_rules import (
+    check_blocked_role,
     check_free_slot,
     check_live,
     check_range,
     require_network_policy,
     restricted_role,
 )
-from sandbox.snowflake.tokens import DEFAULT_DAYS, MAX_BYPASS_MINUTES, MAX_DAYS, AccessToken
+from sandbox.snowflake.tokens import DEFAULT_DAYS, MAX_BYPASS_MINUTES, AccessToken
 from sandbox.snowflake.user_statements import set_user
 
 
@@ -75,8 +76,9 @@ def _add(state: SnowflakeState, session: Session, user: User, statement: AddToke
         raise errors.not_allowed(f"A role restriction is required for user '{user.name}' of type {user.type}.")
     if user.type in {UserType.SERVICE, UserType.LEGACY_SERVICE}:
         require_network_policy(session.admission.account, user)
+    check_blocked_role(session.admission.account, restriction)
     days = options.get("DAYS_TO_EXPIRY", DEFAULT_DAYS)
-    check_range(days, "DAYS_TO_EXPIRY", 1, MAX_DAYS)
+    check_range(days, "DAYS_TO_EXPIRY", 1, session.admission.account.pat_policy.max_expiry_in_days)
     check_free_slot(user, now, 1)
     token = state.add_token(
         user, statement.token, role=restriction, days_to_expiry=int(days or 0), created_by=session.admission.user.name

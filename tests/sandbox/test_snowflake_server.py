@@ -327,3 +327,20 @@ def test_the_control_plane_scripts_another_rotator(
     (consumed,) = control(server, "faults").json()["consumed"]
     assert (consumed["request"]["user"], consumed["user"]) == (ADMIN, SERVICE.lower())
     assert [token.status(snowflake.clock.now()) for token in service_of(snowflake).tokens] == ["ACTIVE", "EXPIRED"]
+
+
+def test_the_control_plane_sets_the_pat_policy(server: SnowflakeServer, snowflake: SnowflakeState) -> None:
+    def shown() -> object:
+        return control(server, "state").json()["accounts"][ACCOUNT]["pat_policy"]
+
+    assert shown() == {"max_expiry_in_days": 365, "blocked_roles": []}
+    control(server, "pat_policy", account=ACCOUNT, max_expiry_in_days=29, blocked_roles=[])
+    assert shown() == {"max_expiry_in_days": 29, "blocked_roles": []}
+    assert not works(snowflake, token_of(snowflake).secret)
+    assert control(server, "pat_policy", account=ACCOUNT, blocked_roles=["READER"]).json() == shown()
+    assert shown() == {"max_expiry_in_days": 365, "blocked_roles": ["READER"]}
+    assert not works(snowflake, token_of(snowflake).secret)
+    for wrong in ({"blocked_roles": "READER"}, {"blocked_roles": ["NO_ROLE"]}, {"max_expiry": 30}):
+        assert control(server, "pat_policy", account=ACCOUNT, **wrong).status_code == 400
+    control(server, "pat_policy", account=ACCOUNT)
+    assert works(snowflake, token_of(snowflake).secret)

@@ -128,6 +128,37 @@ def test_a_dead_token_is_no_guess(snowflake: SnowflakeState) -> None:
     assert [asked(snowflake, secret) for _ in range(6)] == ["394401"] * 6
 
 
+@pytest.mark.parametrize(
+    ("policy", "code"),
+    [
+        ({"max_expiry_in_days": 29}, "394400"),
+        ({"max_expiry_in_days": 30}, ""),
+        ({"blocked_roles": [ROLE]}, "394400"),
+        ({"blocked_roles": [ADMIN_ROLE]}, ""),
+        ({"max_expiry_in_days": 1, "blocked_roles": [ROLE]}, "394400"),
+        ({}, ""),
+    ],
+)
+def test_the_authentication_policy_decides_which_tokens_sign_in(
+    driver: BareDriver, snowflake: SnowflakeState, policy: dict[str, Any], code: str
+) -> None:
+    account_of(snowflake).set_pat_policy(**policy)
+    assert [asked(snowflake) for _ in range(6)] == [code] * 6  # a blocked token is not a guess
+    if code:
+        by_token = {"AUTHENTICATOR": "PROGRAMMATIC_ACCESS_TOKEN", "TOKEN": token_of(snowflake).secret}
+        assert refused(driver, SERVICE, **by_token).message == "Programmatic access token is invalid."
+    driver.sign_in()  # it is about tokens alone
+
+
+@pytest.mark.parametrize(
+    "policy", [{"max_expiry_in_days": 0}, {"max_expiry_in_days": 366}, {"blocked_roles": ["NO_ROLE"]}]
+)
+def test_an_authentication_policy_that_cannot_be_is_refused(snowflake: SnowflakeState, policy: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"max_expiry_in_days|NO_ROLE"):
+        account_of(snowflake).set_pat_policy(**policy)
+    assert asked(snowflake) == ""
+
+
 # -- passwords -----------------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ import random
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -234,6 +235,31 @@ def test_a_service_needs_a_role_that_it_has_and_a_network_policy(admin: BareDriv
     assert "is not granted" in refusal(admin, f"{add} ROLE_RESTRICTION = '{ADMIN_ROLE}'").message
     service_of(snowflake).network_policy = None
     assert "network policy is required" in refusal(admin, f"{add} ROLE_RESTRICTION = '{ROLE}'").message
+
+
+def test_the_authentication_policy_limits_what_is_added(admin: BareDriver, snowflake: SnowflakeState) -> None:
+    add = f"ALTER USER {SERVICE} ADD PAT T ROLE_RESTRICTION = '{ROLE}'"
+    account_of(snowflake).set_pat_policy(max_expiry_in_days=14)
+    assert "between 1 and 14" in refusal(admin, f"{add} DAYS_TO_EXPIRY = 15").message
+    assert "between 1 and 14" in refusal(admin, add).message  # 15 days when nothing is said
+    account_of(snowflake).set_pat_policy(blocked_roles=[ROLE])
+    assert "Role 'READER' is blocked" in refusal(admin, add).message
+    assert len(service_of(snowflake).tokens) == 1
+    account_of(snowflake).set_pat_policy(max_expiry_in_days=14, blocked_roles=[ADMIN_ROLE])
+    admin.sql(f"{add} DAYS_TO_EXPIRY = 14")
+    assert works(snowflake, service_of(snowflake).tokens[-1].secret)
+
+
+@pytest.mark.parametrize("policy", [{"max_expiry_in_days": 29}, {"blocked_roles": [ROLE]}])
+def test_the_authentication_policy_does_not_stop_a_rotation(
+    admin: BareDriver, snowflake: SnowflakeState, policy: dict[str, Any]
+) -> None:
+    account_of(snowflake).set_pat_policy(**policy)
+    secret = rotate(admin)["token_secret"]
+    assert [row["status"] for row in admin.sql(SHOW)] == ["ACTIVE", "ACTIVE"]
+    assert not works(snowflake, secret)
+    account_of(snowflake).set_pat_policy()
+    assert works(snowflake, secret)
 
 
 def test_a_person_needs_neither_to_make_a_token_of_its_own(admin: BareDriver, snowflake: SnowflakeState) -> None:

@@ -26,6 +26,7 @@ from tests.sandbox_snowflake.small_account import (
     ROLE,
     ROTATOR,
     SERVICE,
+    account_of,
     service_of,
     token_of,
 )
@@ -101,6 +102,14 @@ def _revoke_role(state: SnowflakeState) -> None:
     service_of(state).roles.clear()
 
 
+def _limit_expiry(state: SnowflakeState) -> None:
+    account_of(state).set_pat_policy(max_expiry_in_days=29)
+
+
+def _block_role(state: SnowflakeState) -> None:
+    account_of(state).set_pat_policy(blocked_roles=[ROLE])
+
+
 def _lock(state: SnowflakeState) -> None:
     service_of(state).locked_until = state.clock.now().replace(year=2100)
 
@@ -115,6 +124,8 @@ INVALID = "Programmatic access token is invalid."
         (_expire, (394401, "Programmatic access token is expired.")),
         (_disable_token, (394400, INVALID)),
         (_revoke_role, (394400, INVALID)),
+        (_limit_expiry, (394400, INVALID)),
+        (_block_role, (394400, INVALID)),
         (_disable_user, (390101, "User access disabled. Contact your local system administrator.")),
         (
             _block,
