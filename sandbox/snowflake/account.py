@@ -35,6 +35,10 @@ class NetworkPolicy:
     allowed: tuple[str, ...] = ("0.0.0.0/0",)
     blocked: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        for network in (*self.allowed, *self.blocked):
+            ip_network(network, strict=False)  # a ValueError here, and not at the next sign-in
+
     def permits(self, address: str) -> bool:
         """Whether a client with this address gets in."""
         return _listed(address, self.allowed) and not _listed(address, self.blocked)

@@ -150,7 +150,11 @@ def _set_behaviour(server: SnowflakeServer, said: Said) -> Any:
 
 def _set_user(server: SnowflakeServer, said: Said) -> Any:
     """Change a user: `disabled`, `locked` (false lets it in again), `roles`, `network_policy`."""
-    user = server.state.accounts[said["account"]].user(said["user"])
+    account = server.state.accounts[said["account"]]
+    user = account.user(said["user"])
+    policy = said.get("network_policy")
+    if policy is not None and policy not in account.network_policies:
+        raise ValueError(f"{account.name} has no network policy {policy}")
     with server.state.lock:
         if said.get("disabled") is True:
             user.disable()
@@ -166,6 +170,13 @@ def _set_network_policy(server: SnowflakeServer, said: Said) -> Any:
     account = server.state.accounts[said["account"]]
     policy = account.add_network_policy(said["name"], said["allowed"], said.get("blocked", ()))
     return dataclasses.asdict(policy)
+
+
+def _set_client_addresses(server: SnowflakeServer, said: Said) -> Any:
+    """Where clients come from, by name: those that are not named stay where they are."""
+    addresses = {client.casefold(): str(ipaddress.ip_address(address)) for client, address in said.items()}
+    server.state.client_addresses |= addresses
+    return server.state.client_addresses
 
 
 def _set_pat_policy(server: SnowflakeServer, said: Said) -> Any:
@@ -190,4 +201,5 @@ HANDLERS: dict[tuple[str, str], Callable[[SnowflakeServer, Said], Any]] = {
     ("POST", "users"): _set_user,
     ("POST", "network_policies"): _set_network_policy,
     ("POST", "pat_policy"): _set_pat_policy,
+    ("POST", "client_addresses"): _set_client_addresses,
 }

@@ -53,6 +53,16 @@ def test_a_policy_that_does_not_know_tableau_shuts_it_out(tableau: TableauState,
     assert all("198.51.100.20 is not allowed" in failure for failure in failures(tableau))
 
 
+def test_a_policy_that_knows_tableau_alone_shuts_airflow_out(tableau: TableauState, snowflake: SnowflakeState) -> None:
+    for account in snowflake.accounts.values():
+        account.add_network_policy(NETWORK_POLICY, [snowflake.client_addresses["tableau"]])
+    assert failures(tableau) == []
+    bi = tableau.site.credentials["bi"]
+    address = f"{bi.account}.snowflakecomputing.com"
+    answer = snowflake.sign_in(address=address, user=bi.login, secret=bi.secret, client="airflow")
+    assert (answer.ok, answer.code) == (False, "390422")
+
+
 def test_what_the_accounts_knew_was_taken_over(tableau: TableauState, snowflake: SnowflakeState) -> None:
     for credential in tableau.site.credentials.values():
         account = snowflake.accounts[credential.account]

@@ -344,3 +344,52 @@ def test_the_control_plane_sets_the_pat_policy(server: SnowflakeServer, snowflak
         assert control(server, "pat_policy", account=ACCOUNT, **wrong).status_code == 400
     control(server, "pat_policy", account=ACCOUNT)
     assert works(snowflake, token_of(snowflake).secret)
+
+
+def test_a_network_policy_lets_in_tableau_alone(server: SnowflakeServer, snowflake: SnowflakeState) -> None:
+    addresses = control(server, "state").json()["client_addresses"]
+    control(server, "network_policies", account=ACCOUNT, name="TABLEAU_ALONE", allowed=[addresses["tableau"]])
+    control(server, "users", account=ACCOUNT, user=SERVICE, network_policy="TABLEAU_ALONE")
+    driver, secret = BareDriver(server), token_of(snowflake).secret
+    with pytest.raises(Refused, match=f"390422: .*{addresses['airflow']} is not allowed"):
+        driver.sign_in(SERVICE, secret)
+    driver.sign_in(SERVICE, secret, client="tableau")
+    assert works(snowflake, secret)
+    moved = control(server, "client_addresses", Airflow=addresses["tableau"], tableau="203.0.113.99").json()
+    assert moved == {"airflow": addresses["tableau"], "tableau": "203.0.113.99"}
+    driver.sign_in(SERVICE, secret)
+    assert not works(snowflake, secret)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("users", {"user": SERVICE, "network_policy": "NO_SUCH", "disabled": True}),
+        ("network_policies", {"name": "EVERYONE", "allowed": ["everywhere"]}),
+        ("network_policies", {"name": "EVERYONE", "allowed": "192.0.2.10"}),
+        ("network_policies", {"name": "EVERYONE", "allowed": [], "blocked": ["192.0.2.999"]}),
+        ("client_addresses", {"airflow": "192.0.2.11", "tableau": "tableau"}),
+    ],
+)
+def test_a_network_that_cannot_be_is_refused(
+    server: SnowflakeServer, snowflake: SnowflakeState, path: str, said: dict[str, object]
+) -> None:
+    before = control(server, "state").json()["accounts"]
+    addresses = dict(snowflake.client_addresses)
+    account = {"account": ACCOUNT} if path != "client_addresses" else {}
+    assert control(server, path, **account, **said).status_code == 400
+    assert control(server, "state").json()["accounts"] == before
+    assert snowflake.client_addresses == addresses
+
+
+def test_a_lock_ends_a_quarter_of_an_hour_later(server: SnowflakeServer, snowflake: SnowflakeState) -> None:
+    driver, secret = BareDriver(server), token_of(snowflake).secret
+    for _ in range(5):
+        with pytest.raises(Refused, match="394400"):
+            driver.sign_in(SERVICE, "guess")
+    for minutes in (0, 14.9):
+        control(server, "clock", minutes=minutes)
+        with pytest.raises(Refused, match="390102"):
+            driver.sign_in(SERVICE, secret)  # the right one, which neither ends the lock nor makes it longer
+    control(server, "clock", minutes=0.1)
+    driver.sign_in(SERVICE, secret)

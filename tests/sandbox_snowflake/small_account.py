@@ -23,6 +23,7 @@ def small_account() -> SnowflakeState:
     account = state.add_account(ACCOUNT, "xy12345.eu-central-1.snowflakecomputing.com")
     account.add_network_policy("EVERYONE", state.client_addresses.values())
     account.add_network_policy("AIRFLOW_ONLY", [state.client_addresses["airflow"]])
+    account.add_network_policy("TABLEAU_ONLY", [state.client_addresses["tableau"]])
     account.add_user(ADMIN, UserType.PERSON, roles=[ADMIN_ROLE], password=ADMIN_PASSWORD)
     account.add_user(ROTATOR, roles=[ADMIN_ROLE], public_key=KEYS.public)
     user = account.add_user(SERVICE, roles=[ROLE], network_policy="EVERYONE", managed_by=[ADMIN_ROLE])

@@ -181,12 +181,14 @@ def test_the_other_code_of_a_wrong_token_in_the_password_field(
     assert refused.value.errno == 390100
 
 
-def test_five_bad_logins_lock_the_user(server: SnowflakeServer, snowflake_state: SnowflakeState) -> None:
+def test_five_bad_logins_lock_the_user_for_a_while(server: SnowflakeServer, snowflake_state: SnowflakeState) -> None:
     for _ in range(5):
         with pytest.raises(DatabaseError, match="is invalid"):
             connect(server, **as_password("wrong"))
     with pytest.raises(DatabaseError, match="temporarily locked"):
         connect(server, **as_password(token_of(snowflake_state).secret))
+    snowflake_state.advance(minutes=15)
+    connect(server, **as_password(token_of(snowflake_state).secret)).close()
 
 
 def test_a_role_that_the_token_does_not_give_is_refused(
@@ -196,12 +198,25 @@ def test_a_role_that_the_token_does_not_give_is_refused(
         connect(server, **as_password(token_of(snowflake_state).secret), role=ADMIN_ROLE)
 
 
-def test_the_application_tells_clients_apart(server: SnowflakeServer, snowflake_state: SnowflakeState) -> None:
-    service_of(snowflake_state).network_policy = "AIRFLOW_ONLY"
+@pytest.mark.parametrize(
+    ("policy", "let_in", "kept_out"),
+    [("AIRFLOW_ONLY", "airflow", "tableau"), ("TABLEAU_ONLY", "tableau", "airflow")],
+)
+def test_the_application_tells_clients_apart(
+    server: SnowflakeServer, snowflake_state: SnowflakeState, policy: str, let_in: str, kept_out: str
+) -> None:
+    service_of(snowflake_state).network_policy = policy
     secret = token_of(snowflake_state).secret
-    connect(server, **as_password(secret)).close()
-    with pytest.raises(DatabaseError, match=re.escape("IP/Token 198.51.100.20 is not allowed")):
-        connect(server, **as_password(secret), application="tableau")
+    connect(server, **as_password(secret), application=let_in).close()
+    address = snowflake_state.client_addresses[kept_out]
+    with pytest.raises(DatabaseError, match=re.escape(f"IP/Token {address} is not allowed")):
+        connect(server, **as_password(secret), application=kept_out)
+
+
+def test_a_driver_without_an_application_is_airflow(server: SnowflakeServer, snowflake_state: SnowflakeState) -> None:
+    service_of(snowflake_state).network_policy = "TABLEAU_ONLY"
+    with pytest.raises(DatabaseError, match=re.escape("IP/Token 192.0.2.10 is not allowed")):
+        connect(server, **as_password(token_of(snowflake_state).secret))
 
 
 def test_an_unknown_account_is_no_account(server: SnowflakeServer) -> None:
