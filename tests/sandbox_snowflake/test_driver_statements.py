@@ -22,7 +22,16 @@ from sandbox.snowflake import (
 from sandbox.tableau import HalfBody, ResetAfter, SessionLost
 from sandbox.tableau.clock import to_the_millisecond
 from sandbox.tableau.faults import Fault
-from tests.sandbox_snowflake.small_account import ACCOUNT, ADMIN, ADMIN_PASSWORD, SERVICE, TOKEN, service_of, token_of
+from tests.sandbox_snowflake.small_account import (
+    ACCOUNT,
+    ADDRESS,
+    ADMIN,
+    ADMIN_PASSWORD,
+    SERVICE,
+    TOKEN,
+    service_of,
+    token_of,
+)
 
 ROTATE = f"ALTER USER {SERVICE} ROTATE PAT {TOKEN} EXPIRE_ROTATED_TOKEN_AFTER_HOURS = 24"
 SHOW = f"SHOW USER PROGRAMMATIC ACCESS TOKENS FOR USER {SERVICE}"
@@ -41,6 +50,10 @@ def cursor(server: SnowflakeServer) -> Iterator[Any]:
     )
     yield connection.cursor(connector.DictCursor)
     connection.close(retry=False)
+
+
+def works(snowflake: SnowflakeState, secret: str) -> bool:
+    return snowflake.sign_in(address=ADDRESS, user=SERVICE, secret=secret, client="tableau").ok
 
 
 def test_rows_come_by_name_and_with_their_types(cursor: Any, snowflake_state: SnowflakeState) -> None:
@@ -113,13 +126,34 @@ def test_the_driver_repeats_what_it_lost_and_rotates_once(
     assert (server.requests.count("rotate_token"), len(numbers)) == (2, 1)
 
 
+@pytest.mark.parametrize("fault", [ResetAfter(), UnwellAfter()])
 def test_without_replays_a_lost_answer_costs_a_second_rotation(
-    cursor: Any, server: SnowflakeServer, snowflake_state: SnowflakeState
+    cursor: Any, server: SnowflakeServer, snowflake_state: SnowflakeState, fault: Fault
+) -> None:
+    first = token_of(snowflake_state).secret
+    snowflake_state.behaviour.replay_requests = False
+    server.faults.script("rotate_token", fault)
+    row = cursor.execute(ROTATE).fetchone()
+    numbers = {entry.query["requestId"] for entry in server.requests.all("rotate_token")}
+    assert (server.requests.count("rotate_token"), len(numbers)) == (2, 1)
+    live, oldest, lost = service_of(snowflake_state).tokens
+    assert (live.secret, lost.name) == (row["token_secret"], row["rotated_token_name"])
+    assert oldest.secret == first
+    assert [each["rotated_to"] for each in cursor.execute(SHOW).fetchall()] == [None, TOKEN, TOKEN]
+    assert [works(snowflake_state, each.secret) for each in (live, oldest, lost)] == [True] * 3
+    snowflake_state.advance(hours=24)
+    assert [works(snowflake_state, each.secret) for each in (live, oldest, lost)] == [True, False, False]
+
+
+@pytest.mark.parametrize("fault", [Unwell(), Unwell(429)])
+def test_without_replays_what_had_no_effect_rotates_once(
+    cursor: Any, server: SnowflakeServer, snowflake_state: SnowflakeState, fault: Fault
 ) -> None:
     snowflake_state.behaviour.replay_requests = False
-    server.faults.script("rotate_token", ResetAfter())
-    cursor.execute(ROTATE)
-    assert len(service_of(snowflake_state).tokens) == 3
+    server.faults.script("rotate_token", fault)
+    row = cursor.execute(ROTATE).fetchone()
+    assert (row["token_secret"], len(service_of(snowflake_state).tokens)) == (token_of(snowflake_state).secret, 2)
+    assert server.requests.count("rotate_token") == 2
 
 
 @pytest.mark.parametrize(("when", "ours"), [("before", "TABLEAU"), ("after", "TABLEAU_ROTATED_")])
