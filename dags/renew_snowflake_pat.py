@@ -1,16 +1,17 @@
 """Renew the Snowflake tokens that Tableau embeds, before they expire.
 
-Looks at the tokens of each given Snowflake user, rotates those that expire soon, keeps the new secret at once, tries it
-as Tableau will use it, and only then makes it the current one. The asset `snowflake_pat` then starts
-`rotate_snowflake_pat_in_tableau` for these users, while the secret before works on for `overlap_hours`.
+Looks at the tokens of each given Snowflake user, signs in with what Tableau embeds, rotates the tokens that expire
+soon, keeps each new secret immediately, tries it as Tableau will use it, and only then makes it the current one. The
+asset `snowflake_pat` then starts `rotate_snowflake_pat_in_tableau` for these users, while the previous secret works on
+for `overlap_hours`.
 
 | task | does | changes in Snowflake |
 |---|---|---|
-| `check_params` | refuses wrong params and Airflow connections | no |
-| `look` | sees how the token of each user stands | no |
+| `check_params` | refuses wrong params; an Airflow connection that can't be used fails alone | no |
+| `look` | sees how the token of each user stands, and signs in once with it | no |
 | `renew` | rotates the token of one user, keeps the new secret and tries it | yes |
 | `publish` | emits the asset; skipped when no token was renewed | no |
-| `report` | writes `report.json`; red when a person has to look at something | no |
+| `report` | writes `report.json`, after another look at what came to no end; red when a person has to act | no |
 
 Begin with `{"dry_run": true}`.
 """
@@ -37,7 +38,7 @@ renewed = Asset("snowflake_pat")
     max_active_runs=1,
     params=renewal_params(settings),
     default_args={
-        "retries": 1,  # a rotation whose answer is lost is done once more, and no more
+        "retries": 3,  # with the policy's waits, they outlast the 15 minutes for which Snowflake locks a user
         "retry_delay": timedelta(minutes=2),
         "retry_policy": RotationRetryPolicy(),
         "execution_timeout": timedelta(minutes=30),
@@ -50,12 +51,12 @@ def renew_snowflake_pat() -> None:
 
     @task
     def check_params() -> None:
-        """Refuse wrong input. Asks nothing of Snowflake."""
+        """Refuse wrong input. Sends no request to Snowflake."""
         renew_tasks.check_params()
 
     @task
     def look() -> list[str]:
-        """See how the token of each user stands. Only reads."""
+        """See how the token of each user stands. Changes nothing in Snowflake."""
         return renew_tasks.look()
 
     @task(map_index_template="{{ task.op_kwargs['conn_id'] }}", max_active_tis_per_dagrun=4)

@@ -29,7 +29,7 @@ from typing import Any
 from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, dag, task, teardown
 
 from credential_rotation import rotate_tasks
-from credential_rotation.approval import ApproveUpdates
+from credential_rotation.approval import LONGEST_WAIT, ApproveUpdates
 from credential_rotation.asset_events import ROTATED_IF_WRITTEN
 from credential_rotation.dag_params import rotation_params
 from credential_rotation.retry_policy import RotationRetryPolicy
@@ -117,7 +117,7 @@ def rotate_snowflake_pat_in_tableau() -> None:
         task_id="approve",
         subject="Update the remaining Tableau connections?",
         trigger_rule="all_done_min_one_success",
-        response_timeout=timedelta(days=1),
+        response_timeout=LONGEST_WAIT,
         defaults=ApproveUpdates.REJECT,
     )
     batches = plan_updates()

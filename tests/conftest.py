@@ -17,6 +17,10 @@ collect_ignore = [] if find_spec("playwright") else ["browser"]
 _SLOW_FIRST = {"scheduler": 0, "dags": 1}
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-matrix", action="store_true", help="write what becomes of a renewal into docs/renewal.md")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest comes first, so that the other process is busy meanwhile; the order within a file stays."""
     items.sort(key=lambda item: _SLOW_FIRST.get(item.path.parent.name, len(_SLOW_FIRST)))

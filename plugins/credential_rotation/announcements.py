@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from credential_rotation.renewal.decision import LEAST_OVERLAP_HOURS
 from credential_rotation.renewal.report import UserReport
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 ROTATION = "rotate_snowflake_pat_in_tableau"
 
 
-def is_to_be_told(task: RenewalTask, conn_id: str) -> bool:
+def is_to_be_told(task: RenewalTask, conn_id: str, now: datetime) -> bool:
     """Whether the rotation is to be told of a renewed token: it was not yet, or it has not brought it to Tableau."""
     try:
         current = task.current(conn_id)
@@ -27,10 +27,10 @@ def is_to_be_told(task: RenewalTask, conn_id: str) -> bool:
     if current is None or _is_everywhere(task, conn_id, current):
         return False
     known = task.renewals.renewal(conn_id)
-    return known.announced != current or _is_overdue(known)
+    return known.announced != current or _is_overdue(known, now)
 
 
-def what_is_late(task: RenewalTask, user: UserReport, told: bool) -> str | None:
+def what_is_late(task: RenewalTask, user: UserReport, told: bool, now: datetime) -> str | None:
     """What a person has to know of a renewed token that is not in Tableau.
 
     :param told: whether this run has told the rotation of it, which is noted here
@@ -47,11 +47,12 @@ def what_is_late(task: RenewalTask, user: UserReport, told: bool) -> str | None:
         task.renewals.renewed(conn_id, replace(known, announced=current))
     elif known.announced != current:
         return f"The rotation was not told of the renewed token of '{conn_id}'; run again."
-    if not _is_overdue(known):
+    if not _is_overdue(known, now):
         return None
+    at = f", renewed at {known.renewed_at}," if known.renewed_at else ""
     again = " It is told once more." if told else ""
     return (
-        f"The token of '{conn_id}', renewed at {known.renewed_at}, is not everywhere in Tableau yet: no whole run of "
+        f"The token of '{conn_id}'{at} is not everywhere in Tableau yet: no whole run of "
         f"{ROTATION} has been green since.{again} See whether that DAG is paused, or what it says."
     )
 
@@ -60,8 +61,8 @@ def _is_everywhere(task: RenewalTask, conn_id: str, token: str) -> bool:
     return task.renewals.arrival(conn_id).is_everywhere(token, task.settings.tableau_conn_ids)
 
 
-def _is_overdue(known: Renewal) -> bool:
+def _is_overdue(known: Renewal, now: datetime) -> bool:
     """Whether a rotation that was told of a renewal should have ended by now."""
     if known.renewed_at is None:
         return True
-    return datetime.now(UTC) - datetime.fromisoformat(known.renewed_at) > timedelta(hours=LEAST_OVERLAP_HOURS)
+    return now - datetime.fromisoformat(known.renewed_at) > timedelta(hours=LEAST_OVERLAP_HOURS)

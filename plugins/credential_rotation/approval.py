@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -10,6 +11,9 @@ from credential_rotation import rotate_tasks
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+
+LONGEST_WAIT = timedelta(days=1)
 
 
 class ApproveUpdates(ApprovalOperator):
@@ -21,6 +25,7 @@ class ApproveUpdates(ApprovalOperator):
         if self.body is None:
             self.log.info("Nobody is asked: require_approval is off.")
             return None
+        self.response_timeout = rotate_tasks.time_to_approve(self.response_timeout or LONGEST_WAIT)
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow.sdk import Param
 
+from credential_rotation.renewal.decision import Wishes
 from credential_rotation.settings import Settings
 from credential_rotation.tableau.content import ContentType
 
@@ -133,7 +134,7 @@ def renewal_params(settings: Settings | None = None) -> dict[str, Param]:
             description_md="The Airflow connection that signs in to Snowflake by key pair, and may rotate.",
         ),
         "renew_before_days": Param(
-            7,
+            Wishes.renew_before_days,
             type="number",
             minimum=0,
             title="Renew before (days)",
@@ -141,12 +142,12 @@ def renewal_params(settings: Settings | None = None) -> dict[str, Param]:
             description_md="Renew tokens that expire within so many days.",
         ),
         "overlap_hours": Param(
-            24,
+            Wishes.overlap_hours,
             type="integer",
             minimum=0,
             title="Overlap (hours)",
             section=_WHEN,
-            description_md="For how long the secret before works on. In this time all of Tableau must get the new one.",
+            description_md="How long the previous secret works on, in which all of Tableau must get the new one.",
         ),
         "dry_run": _switch("Dry run", _WHEN, "Look and report; rotate nothing."),
         "force": _switch(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,7 +42,8 @@ def leave_rotation(task: ThisTask, brief: Mapping[str, Any], verdict: str) -> No
 def leave_renewal(task: RenewalTask, report: RenewalReport) -> None:
     """Add a run of the renewal."""
     with harmless(_NOT_UP_TO_DATE):
-        note_renewal(task.settings.reports, _brief(task, report.state, report.verdict(), report.summary), report)
+        run = replace(_brief(task, report.state, report.verdict(), report.summary), notes=report.notes)
+        note_renewal(task.settings.reports, run, report)
 
 
 def _brief(task: RunningTask, state: str, verdict: str, summary: Mapping[str, Any]) -> RunBrief:

@@ -48,7 +48,8 @@ METRICS: tuple[Metric, ...] = (
         "seconds_to_expiry",
         Kind.GAUGE,
         ("snowflake_conn_id",),
-        "until the token in force expires, as the last renewal saw it, dry runs too; below 0 when it has expired",
+        "until the first token ends that Tableau may hold: the previous one, until the new one has arrived everywhere; "
+        "as the last renewal saw it, dry runs too; below 0 when it has ended",
     ),
     Metric("renewal.renewed", Kind.GAUGE, (), "tokens that a renewal has renewed"),
     Metric("renewal.failed", Kind.GAUGE, (), "tokens that a person has to look at after a renewal"),
@@ -97,8 +98,8 @@ def tell_renewal(report: RenewalReport, now: datetime | None = None) -> None:
     """Tell of a renewal; of a dry run only how long the tokens live, since it renews nothing."""
     with harmless(_NOT_SENT):
         for user in report.users:
-            if user.expires_at is not None:
-                left = datetime.fromisoformat(user.expires_at) - (now or datetime.now(UTC))
+            if user.ends_at is not None:
+                left = datetime.fromisoformat(user.ends_at) - (now or datetime.now(UTC))
                 _gauge("seconds_to_expiry", round(left.total_seconds()), user.snowflake_conn_id)
         if not report.dry_run:
             for name in ("renewed", "failed"):

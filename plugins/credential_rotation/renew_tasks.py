@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.sdk import get_current_context
@@ -17,13 +17,16 @@ from airflow.sdk.exceptions import AirflowSkipException
 from credential_rotation import metrics
 from credential_rotation.announcements import ROTATION, is_to_be_told, what_is_late
 from credential_rotation.fingerprint import NoFingerprints
+from credential_rotation.fleet.reading import count_holding
 from credential_rotation.fleet_notes import leave_renewal
 from credential_rotation.ledgers import Ledgers
 from credential_rotation.messages import send_message
-from credential_rotation.renewal.decision import Decision, State, Wishes
+from credential_rotation.renewal.decision import Decision, State
 from credential_rotation.renewal.report import FAILED, NOTHING_TO_DO, PLANNED, RENEWED, RenewalReport, UserReport
-from credential_rotation.renewal.step import Renewer, User
-from credential_rotation.renewal.tokens import UnexpectedAnswer
+from credential_rotation.renewal.schedule import schedule_note
+from credential_rotation.renewal.step import Renewer
+from credential_rotation.renewal.tokens import UnexpectedAnswer, shown
+from credential_rotation.renewal.user import User
 from credential_rotation.renewal_context import RenewalTask
 from credential_rotation.retry_policy import RunIsRed
 from credential_rotation.rotation.credentials import UnusableCredential, account_of
@@ -31,32 +34,34 @@ from credential_rotation.rotation.snowflake_words import SnowflakeRefused, Snowf
 from credential_rotation.rotation.wrong_input import UnusableParams
 from credential_rotation.run_folder import FilesNotShared
 from credential_rotation.running_task import in_words
-from credential_rotation.task_context import airflow_connection, connection_credential
+from credential_rotation.task_context import airflow_connection, existing_connection
 from credential_rotation.token_stores.kept import StoreUnusable
 
 log = logging.getLogger(__name__)
 
 
 def check_params() -> None:
-    """Refuse wrong input before anything is asked of Snowflake."""
+    """Refuse wrong params, and leave word of each Airflow connection that can't be used: the others are renewed."""
     task = RenewalTask()
     with task.telling_problems():
         task.check_folder()
-        for name in task.folder.names("work/users"):
+        for name in (*task.folder.names("work/users"), *task.folder.names("work/begun")):
             task.folder.remove(name)
-        problems = [problem for conn_id in task.params.snowflake_conn_ids for problem in _problems_of(task, conn_id)]
-        problems += _named_twice(task)
-        if problems:
-            raise UnusableParams(" ".join(dict.fromkeys(problems)))
+        if note := schedule_note(task.settings.renew_schedule, task.params.overlap_hours):
+            log.warning("%s", note)
+        for conn_id, problem in _unusable(task).items():
+            log.error("%s", problem)
+            task.leave(UserReport(conn_id, "", outcome=FAILED, reason=problem))
 
 
 def look() -> list[str]:
-    """See how the token of each user stands; those to renew."""
+    """See how the token of each user stands, and sign in with what Tableau is to embed; those to renew."""
     task = RenewalTask()
     params = task.params
     users_of: dict[str, list[User]] = {}
     with task.telling_problems():
-        for user in map(task.user, params.snowflake_conn_ids):
+        unusable = {found.snowflake_conn_id for found in task.users()}
+        for user in (task.user(conn_id) for conn_id in params.snowflake_conn_ids if conn_id not in unusable):
             users_of.setdefault(user.admin_conn_id, []).append(user)
         for admin_conn_id, theirs in users_of.items():
             _look_at(task, admin_conn_id, theirs)
@@ -73,30 +78,28 @@ def renew(conn_id: str) -> dict[str, Any]:
     if known is None:
         raise FilesNotShared(f"What was seen of '{conn_id}'")
     wishes = task.params.wishes
-    if task.renewals.renewal(conn_id).run_id == task.run_id:
-        # An earlier try of this task has renewed it; what was forced then is not to be done again.
-        wishes = replace(wishes, force=False)
     try:
         user = task.user(conn_id)
         with task.renewer(user.admin_conn_id) as (renewer, now):
+            task.begin(conn_id, now)
             if task.params.remove_rotated and known.decision == State.NO_FREE_SLOT:
                 _make_room(task, renewer, user)
             renewal = renewer.renew(user, wishes)
-            before, current = task.renewals.renewal(conn_id), task.current(conn_id)
-            # Or an earlier try has renewed it, and was killed before it could say so.
-            if renewal.is_renewed or (current is not None and before.token != current):
-                renewed_at = now.isoformat(timespec="seconds")
-                latest = replace(before, renewed_at=renewed_at, run_id=task.run_id, token=current)
-                task.renewals.renewed(conn_id, latest)
-            found = _reported(task, user, renewer.look(user, replace(wishes, force=False)), now)
+            seen = renewer.see(user, replace(wishes, force=False))
+            _remember(task, user, seen, now)
+            found = _reported(task, user, seen, now)
     except BaseException as problem:  # among them Airflow's time limit
         task.leave(replace(known, outcome=FAILED, reason=in_words(problem)[:1000]))
         raise
-    if renewal.is_renewed:
+    decision, renewed = renewal.decision, task.renewed(conn_id)
+    # Or an earlier try has renewed it, and was killed before it could say so.
+    if renewal.is_renewed or (renewed is not None and renewed.run_id == task.run_id):
         found = replace(found, outcome=RENEWED)
-    elif renewal.decision.problem:
-        found = replace(found, outcome=FAILED, reason=renewal.decision.problem)
-    found = replace(found, decision=str(renewal.decision.state), note=renewal.decision.note)
+    elif decision.problem:
+        found = replace(found, outcome=FAILED, reason=decision.problem + _since(task, user, decision))
+    # After a renewal that an earlier try has ended, what there is to say stands in what that one saw.
+    alarm = decision.alarm or (known.alarm if found.outcome == RENEWED else None)
+    found = replace(found, decision=str(decision.state), note=decision.note, alarm=alarm)
     task.leave(found)
     if found.outcome == FAILED:
         raise RunIsRed(f"{conn_id}: {found.reason}")
@@ -109,7 +112,8 @@ def publish() -> dict[str, Any]:
     if task.params.dry_run:
         raise AirflowSkipException("A dry run renews nothing.")
     with task.telling_problems():
-        new = [conn_id for conn_id in task.params.snowflake_conn_ids if is_to_be_told(task, conn_id)]
+        now = task.now()
+        new = [conn_id for conn_id in task.params.snowflake_conn_ids if is_to_be_told(task, conn_id, now)]
     if not new:
         raise AirflowSkipException("There is no token that the rotation does not know of.")
     log.info("The rotation in Tableau of these follows: %s.", ", ".join(new))
@@ -121,22 +125,28 @@ def report() -> dict[str, Any]:
     """Write the report, and make the run red when a person has to look at something."""
     task = RenewalTask()
     told = (task.instance.xcom_pull(task_ids="publish") or {}).get("snowflake_conn_ids", [])
-    problems = task.problems()
+    problems, deadlines, notes, now = task.problems(), [], [], task.now()
     try:
-        users = tuple(_settled(task, conn_id) for conn_id in task.params.snowflake_conn_ids)
+        users = tuple(_settled(task, conn_id, now) for conn_id in task.params.snowflake_conn_ids)
         if not task.dry_run:
-            problems += [said for user in users if (said := what_is_late(task, user, user.snowflake_conn_id in told))]
-            problems += [said for user in users if (said := _why_always_due(task, user))]
+            problems += [
+                said for user in users if (said := what_is_late(task, user, user.snowflake_conn_id in told, now))
+            ]
+            problems += [said for user in users if (said := _why_always_due(task, user, now))]
+        notes = [note for note in [schedule_note(task.settings.renew_schedule, task.params.overlap_hours)] if note]
+        deadlines = [f"{user.snowflake_conn_id}: {said}" for user in users if (said := user.deadline(now))]
     except (UnusableParams, NoFingerprints) as problem:
         problems, users = problems or [str(problem)], ()
-    made = RenewalReport(task.run_id, task.dry_run, tuple(problems), users)
+    made = RenewalReport(task.run_id, task.dry_run, tuple(problems), users, tuple(deadlines), tuple(notes))
     path = task.folder.write("report.json", made.as_dict())
     brief = made.as_dict() | {"report": path}
     # Pushed here and not only returned, since a red run's summary matters most.
     get_current_context()["ti"].xcom_push("return_value", brief)
     log.info("Run %s: %s\n%s\nReport: %s", made.run_id, made.state, made.as_table(), path)
+    for said in (*made.deadlines, *made.notes):
+        log.warning("%s", said)
     leave_renewal(task, made)
-    metrics.tell_renewal(made)
+    metrics.tell_renewal(made, now)
     send_message(
         task.settings.notifier, get_current_context(), brief=brief, summary=made.summary, verdict=made.verdict()
     )
@@ -149,8 +159,12 @@ def _look_at(task: RenewalTask, admin_conn_id: str, users: Sequence[User]) -> No
     """See how tokens of one account stand; that this can't be seen is no reason to leave those of others alone."""
     try:
         with task.renewer(admin_conn_id) as (renewer, now):
+            task.keep_time(now)
             for user in users:
-                task.leave(_seen(task, user, _look(renewer, user, task.params.wishes), now))
+                decision = _look(task, renewer, user)
+                if not task.dry_run:
+                    _remember(task, user, decision, now)
+                task.leave(_seen(task, user, decision, now))
     except (SnowflakeRefused, SnowflakeUnreachable, UnexpectedAnswer) as problem:
         if isinstance(problem, SnowflakeUnreachable) and not task.is_last_try:
             raise
@@ -158,11 +172,13 @@ def _look_at(task: RenewalTask, admin_conn_id: str, users: Sequence[User]) -> No
             task.leave(UserReport(user.conn_id, user.name, outcome=FAILED, reason=str(problem)))
 
 
-def _look(renewer: Renewer, user: User, wishes: Wishes) -> Decision:
+def _look(task: RenewalTask, renewer: Renewer, user: User) -> Decision:
     """What is to be done; that one user can't be looked at is no reason to leave the others alone."""
     try:
-        return renewer.look(user, wishes)
-    except (SnowflakeRefused, UnexpectedAnswer, StoreUnusable) as problem:
+        return renewer.look(user, task.params.wishes)
+    except (SnowflakeRefused, SnowflakeUnreachable, UnexpectedAnswer, StoreUnusable) as problem:
+        if isinstance(problem, SnowflakeUnreachable) and not task.is_last_try:
+            raise
         return Decision(State.MISSING, problem=str(problem))
 
 
@@ -171,15 +187,41 @@ def _seen(task: RenewalTask, user: User, decision: Decision, now: datetime) -> U
     if decision.state is State.NO_FREE_SLOT and task.params.remove_rotated:
         return replace(found, outcome=PLANNED, note="rotated tokens are removed first, if nothing embeds them any more")
     if decision.problem:
-        return replace(found, outcome=FAILED, reason=decision.problem)
+        return replace(found, outcome=FAILED, reason=decision.problem + _since(task, user, decision))
     return replace(found, outcome=PLANNED) if decision.rotate else found
+
+
+def _remember(task: RenewalTask, user: User, decision: Decision, now: datetime) -> None:
+    """Keep what is known of a renewal beside its secret, for the rotation and the page: they can't read the secret."""
+    known = task.renewals.renewal(user.conn_id)
+    renewed, ends_at = task.renewed(user.conn_id), decision.previous_ends_at
+    latest = replace(
+        known,
+        overlap_hours=task.params.overlap_hours,
+        token=task.fingerprints.of(renewed.secret) if renewed else None,
+        renewed_at=renewed.renewed_at or known.renewed_at if renewed else None,
+        run_id=renewed.run_id or known.run_id if renewed else None,
+        worked_at=now.isoformat(timespec="seconds") if decision.works else known.worked_at,
+    )
+    if decision.token is not None and (ends_at is not None or latest.token != known.token):
+        latest = replace(latest, previous_ends_at=ends_at.isoformat(timespec="seconds") if ends_at else None)
+    if latest != known:
+        task.renewals.renewed(user.conn_id, latest)
+
+
+def _since(task: RenewalTask, user: User, decision: Decision) -> str:
+    """Since when what Tableau is to embed does not sign in, where it does not."""
+    if decision.works is not False:
+        return ""
+    worked_at = task.renewals.renewal(user.conn_id).worked_at
+    return f" It last signed in at {worked_at}." if worked_at else " It was never seen to sign in."
 
 
 def _make_room(task: RenewalTask, renewer: Renewer, user: User) -> None:
     """Remove rotated tokens, where it is known that Tableau embeds the current one everywhere."""
-    kept = task.store.read(user.conn_id)
-    secret = kept.current.secret if kept is not None and kept.current.is_renewed else user.password
-    current, arrival = task.fingerprints.of(secret), task.renewals.arrival(user.conn_id)
+    renewed = task.renewed(user.conn_id)
+    current = task.fingerprints.of(renewed.secret if renewed else user.password)
+    arrival = task.renewals.arrival(user.conn_id)
     ledgers = Ledgers(task.settings.reports, ROTATION)
     others = {token for ledger in ledgers.all() for token in ledger.tokens_of(user.login)} - {current}
     if arrival.is_everywhere(current, task.settings.tableau_conn_ids) and not others:
@@ -190,55 +232,100 @@ def _make_room(task: RenewalTask, renewer: Renewer, user: User) -> None:
         )
 
 
-def _problems_of(task: RenewalTask, conn_id: str) -> list[str]:
-    try:
-        user = task.user(conn_id)
-        admin = airflow_connection(user.admin_conn_id)
-        if admin is None:
-            return [f"admin_conn_id: there is no Airflow connection '{user.admin_conn_id}'."]
-        if not account_of(admin) & connection_credential(conn_id).addresses:
-            problem = (
-                f"'{conn_id}' is for another Snowflake account than '{user.admin_conn_id}'; name the administrator "
-            )
-            return [problem + "of its account as extra 'admin_conn_id' of that Airflow connection."]
-    except UnusableCredential as problem:
-        return [str(problem)]
-    return []
-
-
-def _named_twice(task: RenewalTask) -> list[str]:
-    """Two that are one token would each take the other's rotation for a lost one, and rotate for ever."""
-    found = []
+def _unusable(task: RenewalTask) -> dict[str, str]:
+    """Which Airflow connections can't be used, each with why."""
+    found: dict[str, str] = {}
+    users: list[tuple[User, frozenset[str]]] = []
     for conn_id in task.params.snowflake_conn_ids:
         try:
-            found.append((task.user(conn_id), connection_credential(conn_id).addresses))
-        except UnusableCredential:
-            continue  # told already
-    return [
-        f"'{user.conn_id}' and '{other.conn_id}' are the same token of the Snowflake user {user.name}; leave one out, "
-        "or say with extra 'token_name' which tokens they are."
-        for number, (user, addresses) in enumerate(found)
-        for other, others_addresses in found[:number]
+            user = task.user(conn_id)
+            addresses = account_of(existing_connection(conn_id))
+            admin = airflow_connection(user.admin_conn_id)
+            if admin is None:
+                found[conn_id] = f"admin_conn_id: there is no Airflow connection '{user.admin_conn_id}'."
+            elif not account_of(admin) & addresses:
+                found[conn_id] = (
+                    f"'{conn_id}' is for another Snowflake account than '{user.admin_conn_id}'; name the administrator "
+                    "of its account as extra 'admin_conn_id' of that Airflow connection."
+                )
+        except (UnusableCredential, StoreUnusable) as problem:
+            found[conn_id] = str(problem)
+        else:
+            users.append((user, addresses))
+    return found | _named_twice(users)
+
+
+def _named_twice(users: Sequence[tuple[User, frozenset[str]]]) -> dict[str, str]:
+    """Two that are one token would each take the other's rotation for a lost one, and rotate for ever."""
+    return {
+        each.conn_id: f"'{user.conn_id}' and '{other.conn_id}' are the same token of the Snowflake user {user.name}; "
+        "leave one out, or say with extra 'token_name' which tokens they are."
+        for number, (user, addresses) in enumerate(users)
+        for other, others_addresses in users[:number]
         if user.is_same_token(other) and addresses & others_addresses
-    ]
+        for each in (user, other)
+    }
 
 
-def _settled(task: RenewalTask, conn_id: str) -> UserReport:
-    """How a user's token stands at the end; one whose task said nothing was killed."""
-    values = task.folder.read(f"work/users/{conn_id}.json")
-    if values is None:
+def _settled(task: RenewalTask, conn_id: str, now: datetime) -> UserReport:
+    """How a user's token stands at the end, and what Tableau may hold of it."""
+    found = task.user_report(conn_id)
+    if found is None:
         return UserReport(conn_id, "", outcome=FAILED, reason="it was not seen how its token stands")
-    found = UserReport(**values)
     if found.is_due and not task.dry_run:
-        return replace(found, outcome=FAILED, reason="its task ended without a word (killed?); run again")
-    return found
+        reason = "its task ended without reporting a result (killed?); run again."
+        found = replace(found, outcome=FAILED, reason=reason)
+    begun = task.begun_at(conn_id)
+    if found.outcome == FAILED and begun is not None:
+        found = _looked_at_again(task, found, begun)
+    return _with_arrival(task, found, now) if found.user else found
 
 
-def _why_always_due(task: RenewalTask, user: UserReport) -> str | None:
-    if user.outcome != RENEWED or user.days_left is None or user.days_left > task.params.renew_before_days:
+def _looked_at_again(task: RenewalTask, found: UserReport, begun: datetime) -> UserReport:
+    """How a token stands whose renewal came to no end: what was seen before it may not be true any more."""
+    try:
+        user = task.user(found.snowflake_conn_id)
+        with task.renewer(user.admin_conn_id) as (renewer, now):
+            decision = renewer.see(user, replace(task.params.wishes, force=False))
+            _remember(task, user, decision, now)
+    except Exception as problem:  # noqa: BLE001 - whatever stands in the way; the report has to be written
+        worst = begun + timedelta(hours=task.params.overlap_hours)
+        ends = [worst.isoformat(timespec="seconds"), found.previous_ends_at, found.expires_at]
+        return replace(
+            found,
+            previous_ends_at=min(filter(None, ends)),
+            reason=f"{found.reason} Whether its token was rotated is not known ({in_words(problem)[:300]}). If it was, "
+            f"what Tableau embeds ends at {shown(worst)} at the worst.",
+        )
+    seen = _reported(task, user, decision, now)
+    stands = f" Now: {seen.note or decision.problem}." if seen.note or decision.problem else ""
+    return replace(seen, outcome=FAILED, reason=f"{found.reason}{stands}", alarm=seen.alarm or found.alarm)
+
+
+def _with_arrival(task: RenewalTask, found: UserReport, now: datetime) -> UserReport:
+    try:
+        current = task.current(found.snowflake_conn_id)
+    except StoreUnusable:
+        return found
+    conn_id, known = found.snowflake_conn_id, task.renewals.renewal(found.snowflake_conn_id)
+    has_arrived = current is not None and task.renewals.arrival(conn_id).is_everywhere(
+        current, task.settings.tableau_conn_ids
+    )
+    if found.previous_ends_at is None and current is not None and not has_arrived:
+        found = replace(found, previous_ends_at=known.previous_ends_at)  # which may be over
+    return found.with_arrival(
+        has_arrived=has_arrived, holding=count_holding(task.settings.reports, conn_id, current), now=now
+    )
+
+
+def _why_always_due(task: RenewalTask, user: UserReport, now: datetime) -> str | None:
+    if user.outcome != RENEWED or user.expires_at is None:
+        return None
+    days = (datetime.fromisoformat(user.expires_at) - now) / timedelta(days=1)
+    if days > task.params.renew_before_days:
         return None
     return (
-        f"The new token of '{user.snowflake_conn_id}' lives for {user.days_left:g} days, and is due already; make "
+        f"The new token of '{user.snowflake_conn_id}' lives for {days:.2f} days, and is due already; make "
         "renew_before_days less than the life of a token, or the life longer."
     )
 
@@ -250,5 +337,5 @@ def _reported(task: RenewalTask, user: User, decision: Decision, now: datetime) 
 
 
 def _because(found: UserReport) -> str:
-    said = found.reason or found.note
+    said = found.reason or found.alarm or found.note
     return f" ({said})" if said else ""

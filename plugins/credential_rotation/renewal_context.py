@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from airflow.sdk import Connection
@@ -13,10 +13,12 @@ from credential_rotation.hooks.snowflake import sign_in_with_password
 from credential_rotation.hooks.snowflake_admin import signed_in_as_admin
 from credential_rotation.renewal.params import RenewalParams
 from credential_rotation.renewal.report import UserReport
-from credential_rotation.renewal.step import Renewer, User
+from credential_rotation.renewal.step import Renewer
+from credential_rotation.renewal.user import User
 from credential_rotation.rotation.credentials import renewal_words
 from credential_rotation.running_task import RunningTask
-from credential_rotation.task_context import credential_in, existing_connection
+from credential_rotation.task_context import airflow_connection, credential_in, existing_connection
+from credential_rotation.token_stores.kept import KeptToken
 
 
 class RenewalTask(RunningTask):
@@ -35,20 +37,25 @@ class RenewalTask(RunningTask):
         return RenewalParams.parse(self._params, self._dag_run.conf)
 
     def user(self, conn_id: str) -> User:
-        """A Snowflake user, as its Airflow connection has it."""
+        """A Snowflake user, as its Airflow connection has it.
+
+        :raises UnusableCredential: when the connection does not exist or can't serve as one
+        """
         conn = existing_connection(conn_id)
         # Kept for its sign-in: one that can't be read just then would leave a token that is rotated and not tried.
         self._connections[conn_id] = conn
-        found, words = credential_in(conn), renewal_words(conn)
+        found, words = credential_in(conn, self.store), renewal_words(conn)
         admin = words.admin_conn_id or self.params.admin_conn_id
-        return User(conn_id, found.login, found.token, words.user_name, words.token_name, admin)
+        return User(conn_id, found.login, conn.password or "", words.user_name, words.token_name, admin)
 
     @contextmanager
     def renewer(self, admin_conn_id: str) -> Iterator[tuple[Renewer, datetime]]:
         """Renews tokens in a session of an administrator; and what time it is for Snowflake."""
+        sign_in = self._sign_in if self.settings.snowflake_check else None
         with signed_in_as_admin(admin_conn_id) as admin:
             now = admin.now()
-            yield Renewer(admin, self.store, self._sign_in, now), now
+            renewer = Renewer(admin, self.store, self.renewals, sign_in, now, run_id=self.run_id, dry_run=self.dry_run)
+            yield renewer, now
 
     def _sign_in(self, user: User, secret: str) -> None:
         sign_in_with_password(self._connections[user.conn_id], user.login, secret)
@@ -57,15 +64,48 @@ class RenewalTask(RunningTask):
         """Leave what is known of a user's token for the tasks that follow, and for the report."""
         self.folder.write(f"work/users/{user.snowflake_conn_id}.json", user.as_dict())
 
+    def user_report(self, conn_id: str) -> UserReport | None:
+        """What was left of a user."""
+        values = self.folder.read(f"work/users/{conn_id}.json")
+        return UserReport(**values) if values else None
+
     def users(self) -> list[UserReport]:
         """What was left of the users, in the order of the params."""
-        left = [self.folder.read(f"work/users/{conn_id}.json") for conn_id in self.params.snowflake_conn_ids]
-        return [UserReport(**values) for values in left if values]
+        return [found for conn_id in self.params.snowflake_conn_ids if (found := self.user_report(conn_id))]
 
-    def current(self, conn_id: str) -> str | None:
-        """The fingerprint of a renewed token; None where the Airflow connection's own counts.
+    def begin(self, conn_id: str, at: datetime) -> None:
+        """Leave word that a token may be rotated from now on: if this task says no more, somebody has to look."""
+        self.folder.write(f"work/begun/{conn_id}.json", at.isoformat())
+
+    def begun_at(self, conn_id: str) -> datetime | None:
+        """When the renewal of a token was begun, by Snowflake's clock."""
+        at = self.folder.read(f"work/begun/{conn_id}.json")
+        return datetime.fromisoformat(at) if at else None
+
+    def keep_time(self, now: datetime) -> None:
+        """Keep how far Snowflake's clock is from this worker's, for tasks that do not sign in to Snowflake."""
+        self.folder.write("work/clock.json", (now - _this_worker_s_clock()).total_seconds())
+
+    def now(self) -> datetime:
+        """What time it is for Snowflake, as far as this run knows."""
+        return _this_worker_s_clock() + timedelta(seconds=self.folder.read("work/clock.json") or 0.0)
+
+    def renewed(self, conn_id: str) -> KeptToken | None:
+        """The renewed token that counts; None where the Airflow connection's own does.
 
         :raises StoreUnusable: when it can't be read
         """
-        kept = self.store.read(conn_id)
-        return self.fingerprints.of(kept.current.secret) if kept is not None and kept.current.is_renewed else None
+        kept, conn = self.store.read(conn_id), airflow_connection(conn_id)
+        return kept.renewed(conn.password or "") if kept is not None and conn is not None else None
+
+    def current(self, conn_id: str) -> str | None:
+        """The fingerprint of a renewed token that counts; None where the Airflow connection's own does.
+
+        :raises StoreUnusable: when it can't be read
+        """
+        renewed = self.renewed(conn_id)
+        return self.fingerprints.of(renewed.secret) if renewed else None
+
+
+def _this_worker_s_clock() -> datetime:
+    return datetime.now(UTC)

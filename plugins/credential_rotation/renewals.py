@@ -1,34 +1,44 @@
 """What is known of renewed tokens besides their secrets: when each was renewed, who was told, and where it arrived.
 
     <reports>/renewals/<connection>.json    written by ``renew_snowflake_pat``
+    <reports>/attempts/<connection>.json    written by ``renew_snowflake_pat`` before it rotates
     <reports>/arrivals/<connection>.json    written by ``rotate_snowflake_pat_in_tableau``
 
-Two files, so that the two DAGs do not write over each other. Tokens stand in them as fingerprints.
+Apart from each other, so that no task writes over what another one says. Tokens stand in them as fingerprints.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from credential_rotation.renewal.attempts import Attempt
 from credential_rotation.run_folder import Folder
+
+_MOST_ATTEMPTS = 20
 
 
 @dataclass(frozen=True)
 class Renewal:
-    """The latest renewal of a credential.
+    """The latest renewal of a credential, and what the runs since then have seen.
 
     :param renewed_at: ISO 8601, by Snowflake's clock
     :param run_id: the run that did it
     :param announced: the token that the rotation was told of last
     :param token: what it led to
+    :param previous_ends_at: when the first of the previous secrets that still work ends; ISO 8601
+    :param overlap_hours: for how long previous secrets live on, as the latest run wanted it
+    :param worked_at: when what Tableau is to embed was last seen to sign in; ISO 8601, by Snowflake's clock
     """
 
     renewed_at: str | None = None
     run_id: str | None = None
     announced: str | None = None
     token: str | None = None
+    previous_ends_at: str | None = None
+    overlap_hours: int | None = None
+    worked_at: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,20 @@ class Renewals:
         """Keep what is known of a renewal."""
         self._folder("renewals").write(f"{conn_id}.json", asdict(renewal))
 
+    def of(self, conn_id: str) -> list[Attempt]:
+        """The latest rotations that were about to be sent, the oldest first."""
+        found = self._folder("attempts").read(f"{conn_id}.json")
+        return [Attempt(**_known(Attempt, each)) for each in found] if isinstance(found, list) else []
+
+    def begin(self, conn_id: str, attempt: Attempt) -> None:
+        """Write down that a token is about to be rotated."""
+        self._write(conn_id, [*self.of(conn_id), attempt])
+
+    def end(self, conn_id: str, former: str) -> None:
+        """Write down what came of it: the former token that it made, or nothing."""
+        *earlier, latest = self.of(conn_id)
+        self._write(conn_id, [*earlier, replace(latest, former=former)])
+
     def arrival(self, conn_id: str) -> Arrival:
         """Which token of a credential has arrived in Tableau; without anything where that is not known."""
         return Arrival(**_known(Arrival, self._folder("arrivals").read(f"{conn_id}.json")))
@@ -78,11 +102,14 @@ class Renewals:
         """Let it not be known any more which token is in Tableau."""
         self._folder("arrivals").remove(f"{conn_id}.json")
 
+    def _write(self, conn_id: str, attempts: list[Attempt]) -> None:
+        self._folder("attempts").write(f"{conn_id}.json", [asdict(each) for each in attempts[-_MOST_ATTEMPTS:]])
+
     def _folder(self, name: str) -> Folder:
         return Folder(f"{self.reports}/{name}")
 
 
-def _known(kind: type[Renewal | Arrival], values: Any) -> dict[str, Any]:
+def _known(kind: type[Renewal | Arrival | Attempt], values: Any) -> dict[str, Any]:
     """What a file says, as far as this version understands it."""
     if not isinstance(values, dict):
         return {}

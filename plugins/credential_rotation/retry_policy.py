@@ -8,11 +8,12 @@ from datetime import timedelta
 from airflow.sdk import Context, RetryDecision, RetryPolicy
 
 from credential_rotation.hooks.snowflake import SnowflakeDriverMissing
+from credential_rotation.renewal.refusals import LOCKED_SECONDS
 from credential_rotation.renewal.step import RenewalFailed
-from credential_rotation.renewal.tokens import SecretLost, UnexpectedAnswer
+from credential_rotation.renewal.tokens import UnexpectedAnswer
 from credential_rotation.rotation.credentials import UnusableCredential
 from credential_rotation.rotation.selection import SelectionError
-from credential_rotation.rotation.snowflake_words import SnowflakeRefused, SnowflakeUnreachable
+from credential_rotation.rotation.snowflake_words import Refusal, SnowflakeRefused, SnowflakeUnreachable
 from credential_rotation.rotation.wrong_input import UnusableParams
 from credential_rotation.tableau.errors import SessionEnded, TableauError, TableauUnwell, Throttled
 
@@ -55,6 +56,14 @@ _PERMANENT = (
 )
 
 
+def _until_unlocked(exception: BaseException) -> float | None:
+    """Seconds until a user that Snowflake has locked is let in again; None where that is not the matter."""
+    if isinstance(exception, RenewalFailed):
+        return exception.retry_after
+    is_locked = isinstance(exception, SnowflakeRefused) and exception.refusal is Refusal.LOCKED
+    return LOCKED_SECONDS if is_locked else None
+
+
 class RotationRetryPolicy(RetryPolicy):
     """Fails at once what no later try can mend; tries the rest again, each mapped task at an instant of its own.
 
@@ -70,9 +79,8 @@ class RotationRetryPolicy(RetryPolicy):
     ) -> RetryDecision:
         """Decide by the type of the exception; see :mod:`credential_rotation.tableau.errors`."""
         reason = str(exception)[:400]
-        if isinstance(exception, SecretLost):
-            # Once more at once: until the next run, the secret before may be dead.
-            return RetryDecision.retry(timedelta(seconds=_FIRST_DELAY), reason)
+        if (seconds := _until_unlocked(exception)) is not None:
+            return RetryDecision.retry(timedelta(seconds=seconds), reason)
         if isinstance(exception, _PERMANENT):
             return RetryDecision.fail(reason)
         if isinstance(exception, TableauError) and not isinstance(exception, TableauUnwell | SessionEnded):

@@ -6,9 +6,10 @@ The steps themselves are in :mod:`credential_rotation.rotation` and know nothing
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -16,6 +17,7 @@ from airflow.sdk import get_current_context
 
 from credential_rotation import metrics
 from credential_rotation.asset_events import emit_rotated
+from credential_rotation.deadlines import deadlines_in_words, time_to_answer
 from credential_rotation.failure_marks import FailureMarks
 from credential_rotation.fleet_notes import leave_rotation
 from credential_rotation.journal import read_journals
@@ -139,7 +141,15 @@ def question_for_approval() -> str | None:
         return None
     plan = read_plan(task.folder)
     _, records = read_journals(task.folder, plan.plan_id)
-    return question(plan.records, [record for record in records if record.canary], plan.left(records))
+    asked = question(plan.records, [record for record in records if record.canary], plan.left(records))
+    return "\n\n".join([asked, *(f"**{said}**" for said in _deadlines(task, None))])
+
+
+def time_to_approve(longest: timedelta) -> timedelta:
+    """How long a person may take for an answer; none in time counts as a rejection."""
+    task = ThisTask()
+    conn_ids, sites = task.snowflake_conn_ids, task.settings.tableau_conn_ids
+    return time_to_answer(task.renewals, conn_ids, sites, longest, datetime.now(UTC))
 
 
 def leave_answer(event: Mapping[str, Any]) -> None:
@@ -258,6 +268,7 @@ def _report(task: ThisTask) -> Report:
         dry_run=task.dry_run,
         problems=tuple(problems),
         notes=plan.notes if plan else (),
+        deadlines=tuple(_deadlines(task, records if plan else None)),
         content=plan.content if plan else 0,
         records=tuple(records),
         traffic=traffic.counts(),
@@ -267,6 +278,22 @@ def _report(task: ThisTask) -> Report:
         params=task.changed_params,
         timings=timings(traffic, records, task.started_at),
     )
+
+
+def _deadlines(task: ThisTask, records: Sequence[ConnectionRecord] | None) -> list[str]:
+    """Until when connections work that may hold a previous token.
+
+    :param records: what became of each connection; None where that is not known
+    """
+    targets = Counter(str(record.snowflake_conn_id) for record in records or () if record.is_target)
+    holding = Counter(str(r.snowflake_conn_id) for r in records or () if r.is_target and not _holds_the_token(r))
+    held = {conn_id: (holding[conn_id], targets[conn_id]) for conn_id in targets}
+    conn_ids, sites = task.snowflake_conn_ids, task.settings.tableau_conn_ids
+    return deadlines_in_words(task.renewals, conn_ids, held, sites, datetime.now(UTC))
+
+
+def _holds_the_token(record: ConnectionRecord) -> bool:
+    return record.outcome in (Outcome.UPDATED, Outcome.UNCHANGED, Outcome.GONE) and record.is_well
 
 
 def _why_there_is_no_plan(task: ThisTask, problems: Sequence[str]) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PREFIX = "CREDENTIAL_ROTATION_"
+# Twelve looks within the usual overlap of 72 hours, so that what one run can't finish is seen to in time.
+RENEW_SCHEDULE = "17 */6 * * *"
 _MOST_TASKS, _MOST_IN_FLIGHT, _MOST_RUNS, _MOST_MINUTES = 256, 1024, 1000, 24 * 60
 
 
@@ -64,7 +66,7 @@ class Settings:
         )
     )
     renew_schedule: str | None = field(
-        default="@daily",
+        default=RENEW_SCHEDULE,
         metadata=_says("When `renew_snowflake_pat` runs.", "a cron expression or preset, or `off`: never by itself"),
     )
     notifier: str | None = field(
@@ -124,7 +126,7 @@ class Settings:
             reports=_reports(environment),
             snowflake_check=_switch(environment, "SNOWFLAKE_CHECK", "on"),
             proof_minutes=_minutes(environment, "PROOF_MINUTES", 120.0),
-            renew_schedule=_schedule(environment, "RENEW_SCHEDULE", "@daily"),
+            renew_schedule=_schedule(environment, "RENEW_SCHEDULE", RENEW_SCHEDULE),
             notifier=environment.get(PREFIX + "NOTIFIER", "").strip() or None,
             token_store=environment.get(PREFIX + "TOKEN_STORE", "").strip() or "variable",
             tableau_conn_ids=_names(environment, "TABLEAU_CONN_IDS", "tableau_default"),

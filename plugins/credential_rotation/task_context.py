@@ -73,6 +73,11 @@ class ThisTask(RunningTask):
         return [str(conn_id) for conn_id in self._params.get("tableau_conn_ids") or []]
 
     @property
+    def snowflake_conn_ids(self) -> list[str]:
+        """The Snowflake connections of the run, whatever else is wrong with its params."""
+        return [str(conn_id) for conn_id in self._asked.get("snowflake_conn_ids") or []]
+
+    @property
     def generation(self) -> str:
         """Tells a run that a person has started again, by clearing tasks, from what it was before."""
         return f"{self.started_at:%Y%m%dT%H%M%S}" if self.started_at else "0"
@@ -147,20 +152,7 @@ def credential(conn_id: str, store: TokenStore) -> SnowflakeCredential:
 
     :raises UnusableCredential: when the connection does not exist or can't serve as one
     """
-    found = connection_credential(conn_id)
-    kept = store.read(conn_id)
-    if kept is None or not kept.current.is_renewed:
-        return found
-    log.info("'%s': the token is the one that was renewed.", conn_id)
-    return found.renewed(kept.current.secret, kept.previous.secret if kept.previous else None)
-
-
-def connection_credential(conn_id: str) -> SnowflakeCredential:
-    """A Snowflake credential as the Airflow connection has it.
-
-    :raises UnusableCredential: when the connection does not exist or can't serve as one
-    """
-    return credential_in(existing_connection(conn_id))
+    return credential_in(existing_connection(conn_id), store)
 
 
 def existing_connection(conn_id: str) -> Connection:
@@ -174,12 +166,23 @@ def existing_connection(conn_id: str) -> Connection:
     return conn
 
 
-def credential_in(conn: Connection) -> SnowflakeCredential:
-    """The Snowflake credential that an Airflow connection holds.
+def credential_in(conn: Connection, store: TokenStore) -> SnowflakeCredential:
+    """The Snowflake credential that an Airflow connection stands for.
+
+    The newest word counts: the renewed token that is kept, unless a person has written another password since.
 
     :raises UnusableCredential: when it can't serve as one
     """
-    found = credentials.from_airflow_connection(conn)
+    kept = store.read(conn.conn_id)
+    renewed = kept.renewed(conn.password or "") if kept is not None else None
+    found = credentials.from_airflow_connection(conn, token=renewed.secret if renewed else None)
+    if renewed is not None and kept is not None:
+        log.info("'%s': the token is the one that was renewed.", conn.conn_id)
+        previous = kept.previous
+        found = found.renewed(renewed.secret, previous.secret if previous and previous.works else None)
+    elif kept is not None and kept.current.is_renewed and found.previous is None:
+        # What a person has replaced is what Tableau still embeds.
+        found = found.renewed(found.token, kept.current.secret)
     for secret in found.secrets:
         hide_in_logs(secret)
     return found

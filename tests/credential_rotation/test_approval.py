@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +17,7 @@ from credential_rotation.approval import ApproveUpdates
 from credential_rotation.fingerprint import Fingerprints
 from credential_rotation.journal import Journal
 from credential_rotation.plan_files import Plan, read_batch, write_plan
+from credential_rotation.renewals import Renewal, Renewals
 from credential_rotation.rotation.outcomes import Outcome, Proof
 from credential_rotation.run_folder import RunFolder
 from credential_rotation.settings import Settings
@@ -42,6 +43,7 @@ def operator() -> ApproveUpdates:
 
 def _execute(operator: ApproveUpdates, monkeypatch: pytest.MonkeyPatch, question: str | None) -> Any:
     monkeypatch.setattr(approval.rotate_tasks, "question_for_approval", lambda: question)
+    monkeypatch.setattr(approval.rotate_tasks, "time_to_approve", lambda longest: longest / 4)
     context: Any = {"task_instance": _ThisTaskInstance()}
     return operator.execute.__wrapped__(operator, context)  # without the check that Airflow itself calls it
 
@@ -56,8 +58,9 @@ def test_a_run_that_did_not_ask_for_it_asks_nobody(
 def test_a_run_that_asked_for_it_waits_for_a_person_who_is_shown_what_is_at_stake(
     operator: ApproveUpdates, asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(TaskAwaitingInput):
+    with pytest.raises(TaskAwaitingInput) as waiting:
         _execute(operator, monkeypatch, "### Validated")
+    assert waiting.value.timeout == timedelta(hours=6)
     [question] = asked
     assert question["body"] == "### Validated"
     assert question["options"] == ["Approve", "Reject"]
@@ -103,7 +106,11 @@ class TestQuestion:
         folder = RunFolder("a_dag", "a_run", f"file://{tmp_path}")
         write_plan(folder, Plan("plan", 5, (), (), tuple(targets(5))), [], Fingerprints(b"a key"))
         task = SimpleNamespace(
-            settings=Settings.from_environment({}), folder=folder, params=rotation_params(require_approval=True)
+            settings=Settings.from_environment({}),
+            folder=folder,
+            params=rotation_params(require_approval=True),
+            snowflake_conn_ids=["snowflake_pat"],
+            renewals=Renewals(f"file://{tmp_path}"),
         )
         monkeypatch.setattr(rotate_tasks, "ThisTask", lambda: task)
         return task
@@ -127,6 +134,12 @@ class TestQuestion:
         assert lines[0] == "**3 connections would be updated next.**"
         assert [line for line in lines if "Orders 1" in line]
         assert not [line for line in lines if "Orders 2" in line or "Orders 3" in line or "HTTP 400" in line]
+
+    def test_until_when_the_rest_works_is_shown(self, task: Any, known: None) -> None:
+        ends_at = datetime.now(UTC) + timedelta(hours=5, minutes=1)
+        task.renewals.renewed("snowflake_pat", Renewal(token="new", previous_ends_at=ends_at.isoformat()))
+        assert f"that ends at {ends_at:%Y-%m-%d %H:%M} UTC, in 5 h." in str(rotate_tasks.question_for_approval())
+        assert rotate_tasks.time_to_approve(timedelta(days=1)) < timedelta(hours=3, minutes=2)
 
     def test_what_follows_is_what_is_dealt_out(self, task: Any, known: None) -> None:
         batches = rotate_tasks.plan_updates()

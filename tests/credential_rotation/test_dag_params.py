@@ -44,7 +44,7 @@ RENEWAL_CONTRACT: dict[str, tuple[Any, Any]] = {
     "snowflake_conn_ids": (TEXTS, ["snowflake_pat"]),
     "admin_conn_id": ("string", "snowflake_admin"),
     "renew_before_days": ("number", 7),
-    "overlap_hours": ("integer", 24),
+    "overlap_hours": ("integer", 72),
     "dry_run": (SWITCH, False),
     "force": (SWITCH, False),
     "remove_rotated": (SWITCH, False),
@@ -61,7 +61,7 @@ def test_the_form_of_the_renewal_is_that_of_the_contract() -> None:
 
 def test_the_form_of_the_renewal_untouched_is_a_usable_run() -> None:
     params = RenewalParams.parse({name: param.value for name, param in renewal_params().items()})
-    assert params.wishes == Wishes(renew_before_days=7, overlap_hours=24, force=False)
+    assert params.wishes == Wishes(renew_before_days=7, overlap_hours=72, force=False)
 
 
 def test_connections_that_are_set_are_what_the_forms_begin_with() -> None:

@@ -14,6 +14,7 @@ from credential_rotation.renewal.report import UserReport
 from credential_rotation.renewals import Arrival, Renewal, Renewals
 
 ETL = "snowflake_etl"
+NOW = datetime.now(UTC)
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def renewals(tmp_path: Path) -> Renewals:
 
 def told_long_ago(renewals: Renewals) -> Any:
     """A task of the renewal, on the day after the rotation was told of a token that is to be on two sites."""
-    yesterday = (datetime.now(UTC) - timedelta(hours=30)).isoformat()
+    yesterday = (NOW - timedelta(hours=30)).isoformat()
     renewals.renewed(ETL, Renewal(yesterday, "a run", announced="fp", token="fp"))
     settings = SimpleNamespace(tableau_conn_ids=("site_a", "site_b"))
     return SimpleNamespace(renewals=renewals, settings=settings, current=lambda _: "fp")
@@ -32,8 +33,8 @@ def told_long_ago(renewals: Renewals) -> Any:
 def test_a_token_that_is_on_one_of_two_sites_is_not_everywhere(renewals: Renewals) -> None:
     task = told_long_ago(renewals)
     renewals.arrived(ETL, Arrival("fp", ["site_a"]))
-    assert is_to_be_told(task, ETL)
-    assert "not everywhere in Tableau yet" in str(what_is_late(task, UserReport(ETL, "ETL"), told=True))
+    assert is_to_be_told(task, ETL, NOW)
+    assert "not everywhere in Tableau yet" in str(what_is_late(task, UserReport(ETL, "ETL"), told=True, now=NOW))
 
 
 def test_two_rotations_of_one_site_each_add_up(renewals: Renewals) -> None:
@@ -41,12 +42,12 @@ def test_two_rotations_of_one_site_each_add_up(renewals: Renewals) -> None:
     for site in ("site_b", "site_a", "site_c"):
         renewals.arrived(ETL, Arrival("fp", [site]))
     assert renewals.arrival(ETL) == Arrival("fp", ["site_a", "site_b", "site_c"])
-    assert not is_to_be_told(task, ETL)
-    assert what_is_late(task, UserReport(ETL, "ETL"), told=False) is None
+    assert not is_to_be_told(task, ETL, NOW)
+    assert what_is_late(task, UserReport(ETL, "ETL"), told=False, now=NOW) is None
 
 
 def test_of_another_token_they_do_not(renewals: Renewals) -> None:
     renewals.arrived(ETL, Arrival("older", ["site_a"]))
     renewals.arrived(ETL, Arrival("fp", ["site_b"]))
     assert renewals.arrival(ETL) == Arrival("fp", ["site_b"])
-    assert is_to_be_told(told_long_ago(renewals), ETL)
+    assert is_to_be_told(told_long_ago(renewals), ETL, NOW)

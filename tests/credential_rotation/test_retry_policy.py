@@ -82,21 +82,22 @@ def test_a_snowflake_that_could_not_be_asked_is_asked_again() -> None:
     assert all(5 <= delay <= 20 for delay in delays(SnowflakeUnreachable("why")))
 
 
-@pytest.mark.parametrize("kind", [RenewalFailed, UnexpectedAnswer])
+@pytest.mark.parametrize("kind", [RenewalFailed, UnexpectedAnswer, SecretLost])
 def test_a_renewal_that_went_wrong_is_for_the_next_run(kind: type[Exception]) -> None:
     assert POLICY.evaluate(kind("no secret"), 1, 4).action is RetryAction.FAIL
 
 
-def test_a_secret_that_was_not_handed_out_is_asked_for_once_more_at_once() -> None:
-    """The next run may come when the secret before is dead; how often, the DAG says."""
-    assert delays(SecretLost("no secret")) == [15.0] * len(delays(SecretLost("no secret")))
-
-
-@pytest.mark.parametrize("refusal", [None, *Refusal])
+@pytest.mark.parametrize("refusal", [None, *(each for each in Refusal if each is not Refusal.LOCKED)])
 def test_a_snowflake_that_said_no_is_not_asked_again(refusal: Refusal | None) -> None:
     """Five refused sign-ins lock a user."""
     decision = POLICY.evaluate(SnowflakeRefused("why", refusal), 1, 4)
     assert (decision.action, decision.reason) == (RetryAction.FAIL, "why")
+
+
+@pytest.mark.parametrize("error", [SnowflakeRefused("why", Refusal.LOCKED), RenewalFailed("why", retry_after=960)])
+def test_a_user_that_is_locked_is_asked_again_after_the_lock(error: Exception) -> None:
+    """Snowflake locks for 15 minutes."""
+    assert set(delays(error)) == {960}
 
 
 def test_each_mapped_task_gets_an_instant_of_its_own() -> None:

@@ -16,7 +16,7 @@ def test_without_any_the_defaults_are_those_of_the_contract() -> None:
         reports="file:///opt/airflow/credential_rotation",
         snowflake_check=True,
         proof_minutes=120.0,
-        renew_schedule="@daily",
+        renew_schedule="17 */6 * * *",
         token_store="variable",
         tableau_conn_ids=("tableau_default",),
         snowflake_conn_ids=("snowflake_pat",),

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import requests
+from botocore.exceptions import ClientError
 
 from credential_rotation.settings import Settings, UnusableEnvironment
 from credential_rotation.token_stores.aws_secrets_manager import AwsSecretsManagerTokenStore
@@ -136,15 +137,54 @@ def test_a_dropped_token_is_forgotten(tokens: AwsSecretsManagerTokenStore) -> No
         tokens.promote("snowflake_pat")
 
 
-def test_to_check_puts_a_version_that_holds_nothing_beside_the_tokens(tokens: AwsSecretsManagerTokenStore) -> None:
-    """Whether a new secret could be kept is seen only by keeping something."""
+# What AWS may be asked for; a role may lack any of it.
+OPERATIONS = {
+    "put_secret_value": "PutSecretValue",
+    "get_secret_value": "GetSecretValue",
+    "update_secret_version_stage": "UpdateSecretVersionStage",
+}
+
+
+def test_to_check_leaves_what_is_kept_as_it_is(tokens: AwsSecretsManagerTokenStore) -> None:
     tokens.adopt("snowflake_pat", ADOPTED)
     tokens.keep_pending("snowflake_pat", FIRST)
     for _ in range(2):
         tokens.check("snowflake_pat")
     assert tokens.read("snowflake_pat") == KeptTokens(ADOPTED, pending=FIRST)
-    probe = client().get_secret_value(SecretId=NAME, VersionStage="ROTATION_PROBE")
-    assert probe["SecretString"] == "{}"
+    assert not [label for labels in labels().values() for label in labels if "PROBE" in label]
+
+
+@pytest.mark.parametrize("denied", OPERATIONS)
+def test_all_that_a_renewal_needs_is_tried_before_it(tokens: AwsSecretsManagerTokenStore, denied: str) -> None:
+    tokens.adopt("snowflake_pat", ADOPTED)
+
+    def refuse(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, OPERATIONS[denied])
+
+    setattr(tokens._client, denied, refuse)
+    with pytest.raises(StoreUnusable, match=rf"AWS: {denied} failed \(AccessDeniedException\)"):
+        tokens.check("snowflake_pat")
+    assert another().read("snowflake_pat") == KeptTokens(ADOPTED)
+
+
+def test_each_operation_of_a_renewal_is_one_that_is_tried_or_has_been_used(tokens: AwsSecretsManagerTokenStore) -> None:
+    asked: set[str] = set()
+    ask = tokens._ask
+
+    def note(conn_id: str, operation: str, **values: Any) -> dict[str, Any]:
+        asked.add(operation)
+        return ask(conn_id, operation, **values)
+
+    tokens._ask = note  # type: ignore[method-assign]
+    tokens.adopt("snowflake_pat", ADOPTED)
+    tokens.check("snowflake_pat")
+    tried = set(asked)
+    tokens.keep_pending("snowflake_pat", FIRST)
+    tokens.promote("snowflake_pat")
+    tokens.keep_pending("snowflake_pat", SECOND)
+    tokens.drop_pending("snowflake_pat")
+    tokens.read("snowflake_pat")
+    assert asked == tried
 
 
 def test_where_nothing_can_be_put_the_check_says_so(tokens: AwsSecretsManagerTokenStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from credential_rotation.renewal.attempts import Attempt
 from credential_rotation.token_stores.kept import KeptToken, KeptTokens, StoreUnusable
 
 
@@ -13,6 +14,7 @@ class MemoryTokenStore:
     def __init__(self) -> None:
         self.kept: dict[str, KeptTokens] = {}
         self.states: list[KeptTokens] = []
+        self.refuses = False
 
     def read(self, conn_id: str) -> KeptTokens | None:
         return self.kept.get(conn_id)
@@ -33,8 +35,27 @@ class MemoryTokenStore:
         self._put(conn_id, replace(self.kept[conn_id], pending=None))
 
     def check(self, conn_id: str) -> None:
-        self._put(conn_id, self.kept[conn_id])
+        if self.refuses or conn_id not in self.kept:
+            raise StoreUnusable("Nothing can be written just now.")
 
     def _put(self, conn_id: str, kept: KeptTokens) -> None:
+        if self.refuses:
+            raise StoreUnusable("Nothing can be written just now.")
         self.kept[conn_id] = kept
         self.states.append(kept)
+
+
+class MemoryAttempts:
+    """The :class:`credential_rotation.renewal.attempts.Attempts` of tests."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, list[Attempt]] = {}
+
+    def of(self, conn_id: str) -> list[Attempt]:
+        return self.made.get(conn_id, [])
+
+    def begin(self, conn_id: str, attempt: Attempt) -> None:
+        self.made.setdefault(conn_id, []).append(attempt)
+
+    def end(self, conn_id: str, former: str) -> None:
+        self.made[conn_id][-1] = replace(self.made[conn_id][-1], former=former)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from credential_rotation.fleet.model import Condition, ConditionKind, TokenBrief
 from credential_rotation.fleet.site_state import UserState
-from credential_rotation.renewal.report import FAILED
+from credential_rotation.renewal.report import FAILED, deadline_in_words
 from credential_rotation.renewals import Renewal
 
 _EXPIRED = "Expired"
@@ -30,6 +30,13 @@ class Standing:
         """How many connections embed the token in force."""
         return self.user.holding.get(self.in_force, 0) if self.in_force else 0
 
+    def deadline(self, now: datetime) -> str:
+        """Until when the connections work that may hold a previous secret; empty where that is not known."""
+        ends_at = self.renewal.previous_ends_at
+        if not self.old or ends_at is None or self.renewal.token != self.in_force:
+            return ""
+        return f" {deadline_in_words(self.old, self.user.targets, datetime.fromisoformat(ends_at), now)}"
+
     @property
     def old(self) -> int:
         """How many are not known to."""
@@ -38,9 +45,9 @@ class Standing:
 
 def conditions_of(standing: Standing, now: datetime) -> tuple[Condition, ...]:
     """The conditions that hold."""
-    renewing = _renewing(standing)
+    renewing = _renewing(standing, now)
     # That a renewed token is not everywhere yet is no fault as long as nothing fails.
-    degraded = _degraded(standing) or (None if renewing else _not_current(standing))
+    degraded = _degraded(standing, now) or (None if renewing else _not_current(standing))
     holding = [condition for condition in (_expiring(standing.token, now), renewing, degraded) if condition]
     if renewing or degraded or any(condition.reason == _EXPIRED for condition in holding):
         return tuple(holding)
@@ -70,21 +77,26 @@ def _expiring(token: TokenBrief | None, now: datetime) -> Condition | None:
     return Condition(ConditionKind.EXPIRING, "RenewalDue", message, since=token.renew_from)
 
 
-def _renewing(standing: Standing) -> Condition | None:
+def _renewing(standing: Standing, now: datetime) -> Condition | None:
     renewal, old = standing.renewal, standing.old
     if not old or renewal.token is None or renewal.token != standing.in_force:
         return None
-    message = f"The token is renewed; {_connections(old)} {_are(old)} not known to embed it yet."
+    message = (
+        f"The token is renewed; {_connections(old)} {_are(old)} not known to embed it yet.{standing.deadline(now)}"
+    )
     return Condition(ConditionKind.RENEWING, "RotationPending", message, since=renewal.renewed_at)
 
 
-def _degraded(standing: Standing) -> Condition | None:
+def _degraded(standing: Standing, now: datetime) -> Condition | None:
     user, token = standing.user, standing.token
     if user.failed:
-        message = f"{_connections(user.failed)} could not be updated."
+        message = f"{_connections(user.failed)} could not be updated.{standing.deadline(now)}"
         return Condition(ConditionKind.DEGRADED, "ConnectionsFailed", message, since=user.failing_since)
     if user.not_attempted:
-        message = f"The turn of {_connections(user.not_attempted)} did not come: the run says why."
+        were = "was" if user.not_attempted == 1 else "were"
+        message = (
+            f"{_connections(user.not_attempted)} {were} not attempted; see the run for why.{standing.deadline(now)}"
+        )
         return Condition(ConditionKind.DEGRADED, "NotAttempted", message, since=user.failing_since)
     if token is not None and token.outcome == FAILED:
         message = f"The renewal needs a person: {token.reason}"

@@ -34,7 +34,10 @@ class Condition:
 
 @dataclass(frozen=True)
 class RunBrief:
-    """A run of either DAG, in brief."""
+    """A run of either DAG, in brief.
+
+    :param notes: what a person should know, though it makes no run red
+    """
 
     dag_id: str
     run_id: str
@@ -44,6 +47,7 @@ class RunBrief:
     ended_at: str
     verdict: str
     summary: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

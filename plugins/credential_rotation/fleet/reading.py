@@ -83,6 +83,16 @@ def read_connection(reports: str, site_key: str, content_id: str, connection_id:
     )
 
 
+def count_holding(reports: str, conn_id: str, token: str | None) -> tuple[int, int] | None:
+    """How many connections are not known to embed a token, of how many targets; None where no run has seen any.
+
+    :param token: its fingerprint
+    """
+    users = [site.users[conn_id] for site in FleetFiles(reports).sites() if conn_id in site.users]
+    targets = sum(user.targets for user in users)
+    return (targets - sum(user.holding.get(token or "", 0) for user in users), targets) if targets else None
+
+
 class _InForce:
     """Which token of each credential is in force, as far as runs have told: on any site, or by a renewal."""
 

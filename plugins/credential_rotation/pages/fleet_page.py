@@ -142,6 +142,7 @@ def fleet_values(fleet: Fleet, now: datetime) -> dict[str, Any]:
         "runs": lines[:_SHOWN_RUNS],
         "further_runs": lines[_SHOWN_RUNS:],
         "sites": fleet.sites,
+        "notes": next((run.notes for run in fleet.runs if run.dag_id == RENEWAL), ()),
         "exclusion_means": _exclusion_means,
         "rotation": ROTATION,
         "renewal": RENEWAL,

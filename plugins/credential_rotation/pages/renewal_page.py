@@ -37,6 +37,7 @@ def renewal_values(report: Mapping[str, Any]) -> dict[str, Any]:
         "verdict": _verdict(report, users, problems),
         "dry_run": bool(report.get("dry_run")),
         "problems": problems,
+        "notes": [str(note) for note in report.get("notes") or ()],
         "users": users,
     }
 
@@ -50,7 +51,7 @@ def _user(values: Mapping[str, Any]) -> User:
     return User(look, _means(values.get("decision")), {name: values.get(name) for name in _SHOWN})
 
 
-_SHOWN = ("snowflake_conn_id", "user", "token_name", "expires_at", "reason", "note", "next_due")
+_SHOWN = ("snowflake_conn_id", "user", "token_name", "expires_at", "reason", "alarm", "note", "next_due")
 
 
 def _means(decision: object) -> str:

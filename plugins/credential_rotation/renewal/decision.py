@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 
-from credential_rotation.renewal.tokens import MOST_TOKENS, Token
+from credential_rotation.renewal.standing import InForce
+from credential_rotation.renewal.tokens import MOST_TOKENS, Token, formers, shown
 
 # What it takes to bring a new token to every connection of a large site, with room for a retry or two.
 LEAST_OVERLAP_HOURS = 2
@@ -24,17 +26,21 @@ class State(StrEnum):
     NO_FREE_SLOT = "no_free_slot"
     MISSING = "missing"
     DISABLED = "disabled"
+    REFUSED = "refused"
+    REWRITTEN = "rewritten"
 
 
 STATE_MEANS: dict[State, str] = {
     State.NOT_DUE: "it lives longer than `renew_before_days`",
     State.DUE: "renewed, or with `dry_run` would be; with a reason where it was not",
     State.EXPIRED: "too late: what embeds it can't connect. Make a new token by hand",
-    State.OVERLAP_RUNNING: "it was renewed lately; the secret before still works",
+    State.OVERLAP_RUNNING: "it was renewed lately; the previous secret still works",
     State.NO_FREE_SLOT: f"{MOST_TOKENS} tokens that have not expired: Snowflake allows no more. Remove some, or run "
     "with `remove_rotated`",
     State.MISSING: "the user, or the token, is not there or can't be seen, or there are several and none is named",
     State.DISABLED: "somebody, or Snowflake, has switched it off",
+    State.REFUSED: "Snowflake refuses the secret that Tableau is to embed; nothing was rotated",
+    State.REWRITTEN: "the password of the Airflow connection was changed to something that is not the token in force",
 }
 
 
@@ -43,9 +49,12 @@ class Decision:
     """How a user's token stands, and what follows.
 
     :param rotate: whether it is to be rotated now
-    :param overlap_hours: for how long the secret before is to live on then
-    :param problem: what a person has to look at; None when all is in order
+    :param overlap_hours: for how long the previous secret is to live on then
+    :param problem: why nothing can be done, though a person would expect it; None when all is in order
+    :param alarm: what a person has to know, whatever is done: the run is red for it
     :param note: what else is to be said
+    :param previous_ends_at: when the first of its former secrets that still work ends
+    :param works: whether Snowflake let in what Tableau is to embed; None where that was not tried
     """
 
     state: State
@@ -53,7 +62,14 @@ class Decision:
     rotate: bool = False
     overlap_hours: int = 0
     problem: str | None = None
+    alarm: str | None = None
     note: str | None = None
+    previous_ends_at: datetime | None = None
+    works: bool | None = None
+
+    def noted(self, note: str) -> Decision:
+        """With one more note."""
+        return replace(self, note=f"{note}. {self.note}" if self.note else note)
 
 
 @dataclass(frozen=True)
@@ -61,113 +77,141 @@ class Wishes:
     """What the run was asked for."""
 
     renew_before_days: float = 7
-    overlap_hours: int = 24
+    overlap_hours: int = 72
     force: bool = False
 
 
 def decide(
-    tokens: Sequence[Token], name: str | None, known_expiry: datetime | None, now: datetime, wishes: Wishes
+    tokens: Sequence[Token], name: str | None, known: InForce, now: datetime, wishes: Wishes, *, why: str = ""
 ) -> Decision:
     """What is to be done about a user's token.
 
     :param tokens: all tokens of the user, as Snowflake shows them
     :param name: which it is; None when the user has just one in force
-    :param known_expiry: when the secret that we keep expires; None when we keep none
+    :param known: whether the secret that Tableau is to embed is the one in force
+    :param why: how it came that it is not, in words
     """
-    in_force = [token for token in tokens if token.rotated_to is None]
-    found = _the_one(in_force, name)
+    found = _the_one([token for token in tokens if token.rotated_to is None], name)
     if isinstance(found, str):
         return Decision(State.MISSING, problem=found)
-    before = [token for token in tokens if token.rotated_to == found.name and token.is_alive(now)]
-    if found.is_disabled:
-        return Decision(
-            State.DISABLED,
-            found,
-            problem=f"the token {found.name} is disabled in Snowflake. If that was meant, name another; if not, "
-            f"ALTER USER ... MODIFY PROGRAMMATIC ACCESS TOKEN {found.name} SET DISABLED = FALSE.",
-        )
-    if not found.is_alive(now):
-        return Decision(
-            State.EXPIRED,
-            found,
-            problem=f"the token {found.name} has expired ({_shown(found.expires_at)}); what embeds it can't connect "
-            "any more. Add a new token in Snowflake, write it into the Airflow connection, and forget what is kept.",
-        )
-    if known_expiry is not None and not found.expires_about(known_expiry):
-        return _after_a_lost_rotation(found, before, tokens, now, wishes)
-    until = max((token.expires_at for token in before), default=now)
-    outlives = found.expires_at - until >= timedelta(hours=LEAST_OVERLAP_HOURS)
-    if before and outlives and not wishes.force:
-        return Decision(State.OVERLAP_RUNNING, found, note=f"the secret before it lives until {_shown(until)}")
-    if found.expires_at - now > timedelta(days=wishes.renew_before_days) and not wishes.force:
-        return Decision(State.NOT_DUE, found)
-    return _rotation(found, tokens, now, wishes)
+    case = _Case(found, tokens, now, wishes)
+    return replace(case.decide(known, why), previous_ends_at=case.previous_ends_at)
 
 
-def _the_one(in_force: Sequence[Token], name: str | None) -> Token | str:
+def _the_one(candidates: Sequence[Token], name: str | None) -> Token | str:
     if name is not None:
-        named = [token for token in in_force if token.name.casefold() == name.casefold()]
-        return named[0] if named else f"the user has no token {name} in Snowflake{_others(in_force)}"
-    if len(in_force) == 1:
-        return in_force[0]
-    if not in_force:
+        named = [token for token in candidates if token.name.casefold() == name.casefold()]
+        return named[0] if named else f"the user has no token {name} in Snowflake{_others(candidates)}"
+    if len(candidates) == 1:
+        return candidates[0]
+    if not candidates:
         return "the user has no token in Snowflake. Add one, and write it into the Airflow connection."
-    return f"the user has several tokens; say which with extra 'token_name'{_others(in_force)}"
+    return f"the user has several tokens; say which with extra 'token_name'{_others(candidates)}"
 
 
-def _others(in_force: Sequence[Token]) -> str:
-    return f": {', '.join(sorted(token.name for token in in_force))}." if in_force else "."
+def _others(candidates: Sequence[Token]) -> str:
+    return f": {', '.join(sorted(token.name for token in candidates))}." if candidates else "."
 
 
-def _after_a_lost_rotation(
-    found: Token, before: Sequence[Token], tokens: Sequence[Token], now: datetime, wishes: Wishes
-) -> Decision:
-    """The token in force is not the one whose secret we keep: a run was killed after ROTATE, or a person rotated.
+@dataclass(frozen=True)
+class _Case:
+    """A token in force, among all tokens of its user."""
 
-    Another rotation does no harm while the secret before, which Tableau embeds, lives: its clock runs on regardless.
-    After that, the one in force may be what a person has given to Tableau meanwhile, and would be killed by it.
-    """
-    # Which of several Tableau embeds can't be seen, since each lost rotation leaves one: the first to die is safe.
-    lives_until = min((token.expires_at for token in before), default=None)
-    why = f"the token {found.name} in force is not the one that is kept here: a rotation was lost, or a person rotated"
-    if lives_until is None and not wishes.force:
-        return Decision(
-            State.DUE,
-            found,
-            problem=f"{why}; and the secret before it is dead, so Tableau may be without a token. If nobody has given "
-            "it another one meanwhile, run with force.",
+    found: Token
+    tokens: Sequence[Token]
+    now: datetime
+    wishes: Wishes
+
+    @cached_property
+    def living(self) -> list[Token]:
+        """What it was before, as far as that still works."""
+        return [token for token in formers(self.tokens, self.found.name) if token.is_alive(self.now)]
+
+    @property
+    def previous_ends_at(self) -> datetime | None:
+        """The first to die: which of several Tableau embeds can't be seen, since each lost rotation leaves one."""
+        return min((token.expires_at for token in self.living), default=None)
+
+    def decide(self, known: InForce, why: str) -> Decision:
+        """See :func:`decide`."""
+        found = self.found
+        if found.is_disabled:
+            return Decision(
+                State.DISABLED,
+                found,
+                problem=f"the token {found.name} is disabled in Snowflake. If that was meant, name another; if not, "
+                f"ALTER USER ... MODIFY PROGRAMMATIC ACCESS TOKEN {found.name} SET DISABLED = FALSE.",
+            )
+        if not found.is_alive(self.now):
+            return Decision(
+                State.EXPIRED,
+                found,
+                problem=f"the token {found.name} has expired ({shown(found.expires_at)}); what embeds it can't connect "
+                "any more. Add a new token in Snowflake and write it into the Airflow connection.",
+            )
+        if known is InForce.NO:
+            return self._after_another_rotation(why)
+        if known is InForce.UNKNOWN and self.previous_ends_at is not None:
+            return self._rotation().noted(
+                f"the token {found.name} was rotated before it was first looked at here, and two secrets work until "
+                f"{shown(self.previous_ends_at)}; which one the Airflow connection holds can't be told: it is renewed"
+            )
+        until = max((token.expires_at for token in self.living), default=self.now)
+        outlives = found.expires_at - until >= timedelta(hours=LEAST_OVERLAP_HOURS)
+        if self.living and outlives and not self.wishes.force:
+            return Decision(State.OVERLAP_RUNNING, found, note=f"the previous secret works until {shown(until)}")
+        if found.expires_at - self.now > timedelta(days=self.wishes.renew_before_days) and not self.wishes.force:
+            return Decision(State.NOT_DUE, found)
+        return self._rotation()
+
+    def _after_another_rotation(self, why: str) -> Decision:
+        """The token in force is not the one whose secret is kept: a rotation was lost, or somebody else rotated.
+
+        Another rotation does no harm while the previous secret, which Tableau embeds, lives: its clock runs regardless.
+        After that, the one in force may be what a person has given to Tableau in the meantime, and would be killed.
+        """
+        lives_until = self.previous_ends_at
+        if lives_until is None and not self.wishes.force:
+            return Decision(
+                State.DUE,
+                self.found,
+                problem=f"{why}; the previous secret has ended, so Tableau may be without a token that works. If "
+                "nobody has given it another one, run with force.",
+            )
+        decision = self._rotation()
+        if decision.problem:
+            return decision
+        if lives_until is None:
+            return decision.noted(why)
+        decision = decision.noted(f"{why}. The previous secret works until {shown(lives_until)}")
+        if lives_until - self.now >= timedelta(hours=LEAST_OVERLAP_HOURS):
+            return decision
+        return replace(
+            decision,
+            alarm=f"{why}, and what Tableau embeds ends at {shown(lives_until)}: the new token can't reach all of "
+            "Tableau by then. Run the rotation now, and look at what it has not reached.",
         )
-    decision = _rotation(found, tokens, now, wishes)
-    until = f" The secret before it lives until {_shown(lives_until)}." if lives_until else ""
-    if decision.problem:
-        return decision
-    return Decision(decision.state, found, decision.rotate, decision.overlap_hours, note=f"{why}.{until}")
 
-
-def _rotation(found: Token, tokens: Sequence[Token], now: datetime, wishes: Wishes) -> Decision:
-    hours = math.floor(found.hours_left(now))
-    overlap = max(0, min(wishes.overlap_hours, hours))
-    alive = sum(token.is_alive(now) for token in tokens)
-    if overlap and alive >= MOST_TOKENS:
-        return Decision(
-            State.NO_FREE_SLOT,
-            found,
-            problem=f"the user has {alive} tokens that have not expired, and Snowflake allows {MOST_TOKENS}. Remove "
-            "those that nothing embeds any more, or run with remove_rotated.",
-        )
-    if overlap < min(LEAST_OVERLAP_HOURS, wishes.overlap_hours) and not wishes.force:
-        return Decision(
-            State.DUE,
-            found,
-            problem=f"the token {found.name} expires in {found.hours_left(now):.1f} hours, which is too short to bring "
-            "a new one to all of Tableau in time. Run with force to renew it all the same; Tableau may be without a "
-            "token until the rotation has ended.",
-        )
-    note = None
-    if overlap < wishes.overlap_hours:
-        note = f"both secrets live for {overlap} hours only, since the token expires then"
-    return Decision(State.DUE, found, rotate=True, overlap_hours=overlap, note=note)
-
-
-def _shown(when: datetime) -> str:
-    return f"{when:%Y-%m-%d %H:%M} UTC"
+    def _rotation(self) -> Decision:
+        found, wished, force = self.found, self.wishes.overlap_hours, self.wishes.force
+        overlap = max(0, min(wished, math.floor(found.hours_left(self.now))))
+        alive = sum(token.is_alive(self.now) for token in self.tokens)
+        if overlap and alive >= MOST_TOKENS:
+            return Decision(
+                State.NO_FREE_SLOT,
+                found,
+                problem=f"the user has {alive} tokens that have not expired, and Snowflake allows {MOST_TOKENS}. "
+                "Remove those that nothing embeds any more, or run with remove_rotated.",
+            )
+        if overlap < min(LEAST_OVERLAP_HOURS, wished) and not force:
+            return Decision(
+                State.DUE,
+                found,
+                problem=f"the token {found.name} expires in {found.hours_left(self.now):.1f} hours, which is too short "
+                "to bring a new one to all of Tableau in time. Run with force to renew it all the same; Tableau may be "
+                "without a token until the rotation has ended.",
+            )
+        note = None
+        if overlap < wished:
+            note = f"both secrets live for {overlap} hours only, since the token expires then"
+        return Decision(State.DUE, found, rotate=True, overlap_hours=overlap, note=note)

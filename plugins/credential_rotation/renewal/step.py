@@ -1,76 +1,34 @@
-"""The renewal of one user's token: rotated, kept at once, tried, and only then made current.
+"""The renewal of one user's token: looked at, rotated, kept immediately, tried, and only then made current.
 
-It may be killed between any two lines; the next run goes on from what Snowflake shows and what is kept.
+It may be killed between any two lines; the next run continues from what Snowflake shows and what is kept.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
 
-from credential_rotation.renewal.decision import Decision, State, Wishes, decide
-from credential_rotation.renewal.identifiers import identifier, quoted
-from credential_rotation.renewal.tokens import NewSecret, Token
-from credential_rotation.rotation.snowflake_words import Refusal, SnowflakeRefused
-from credential_rotation.token_stores.kept import KeptToken, KeptTokens, TokenStore
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
+
+from credential_rotation.renewal import refusals
+from credential_rotation.renewal.attempts import Attempt, Attempts
+from credential_rotation.renewal.decision import Decision, State, Wishes
+from credential_rotation.renewal.looking import Administration, Looker, SignIn
+from credential_rotation.renewal.standing import InForce, is_in_force, only_one_may, somebody_else
+from credential_rotation.renewal.tokens import SecretLost, Token, UnexpectedAnswer, formers, in_force, shown
+from credential_rotation.renewal.user import User
+from credential_rotation.rotation.snowflake_words import Refusal, SnowflakeRefused, SnowflakeUnreachable
+from credential_rotation.token_stores.kept import KeptToken, StoreUnusable, TokenStore
 
 log = logging.getLogger(__name__)
 
-# What says that this very secret is dead, and not that its user, role or network is in a bad state just now.
-_DEAD = (Refusal.TOKEN_INVALID, Refusal.TOKEN_EXPIRED, Refusal.WRONG_PASSWORD)
-
-
-class Administration(Protocol):
-    """What is asked of Snowflake: :class:`credential_rotation.hooks.snowflake_admin.SnowflakeAdmin`."""
-
-    def tokens(self, user: str) -> list[Token]:
-        """The tokens of a user."""
-
-    def rotate(self, user: str, token: str, overlap_hours: int) -> NewSecret:
-        """Rotate a token; its new secret."""
-
-    def remove(self, user: str, token: str) -> None:
-        """Remove a token for good."""
-
-
-@dataclass(frozen=True)
-class User:
-    """A Snowflake user whose token is renewed.
-
-    :param conn_id: the Airflow connection
-    :param login: what it signs in with, and what Tableau embeds
-    :param password: what the Airflow connection holds
-    :param user_name: what SHOW USERS calls it; None where that is the login, which then is read as SQL reads a name
-    :param token_name: the token that is meant; None where the user has just one
-    :param admin_conn_id: the Airflow connection of who may rotate it
-    """
-
-    conn_id: str
-    login: str
-    password: str = field(repr=False)
-    user_name: str | None = None
-    token_name: str | None = None
-    admin_conn_id: str = ""
-
-    @property
-    def name(self) -> str:
-        """What people call it."""
-        return self.user_name or self.login
-
-    @property
-    def identifier(self) -> str:
-        """What statements call it."""
-        return quoted(self.user_name) if self.user_name else identifier(self.login)
-
-    def is_same_token(self, other: User) -> bool:
-        """Whether another may mean the same token, if it is of the same account."""
-        if self.login.casefold() != other.login.casefold() and self.name.casefold() != other.name.casefold():
-            return False
-        names = (self.token_name, other.token_name)
-        return None in names or self.token_name.casefold() == other.token_name.casefold()  # type: ignore[union-attr]
+# The first secret may be lost, or replaced by somebody else in the same moment; more would use up the 15 tokens.
+_ROTATIONS_IN_A_RUN = 2
+# A new secret exists nowhere else: a store that stumbles once must not lose it.
+_KEEPING_TRIES = 3
+_KEEPING_WAIT = 2.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +40,14 @@ class Renewal:
 
 
 class RenewalFailed(Exception):
-    """A token was rotated, but can't be used; the text says what the matter is, and how long there is to mend it."""
+    """A token was rotated, but can't be used; the text says what the matter is, and how long there is to fix it.
+
+    :param retry_after: seconds after which another try may help; None where only a person can
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Renewer:
@@ -90,160 +55,225 @@ class Renewer:
 
     :param administration: asks Snowflake, in a session of the administrator
     :param store: where tokens are kept
-    :param sign_in: signs a user in to Snowflake with a secret, as Tableau will: as a password
+    :param attempts: where each ROTATE is written down before it is sent
+    :param sign_in: signs a user in to Snowflake with a secret, as Tableau will: as a password. None where Airflow must
+        not try secrets
     :param now: what time it is for Snowflake
+    :param run_id: the run that renews
+    :param dry_run: whether looking must leave no trace
     """
 
     def __init__(
         self,
         administration: Administration,
         store: TokenStore,
-        sign_in: Callable[[User, str], None],
+        attempts: Attempts,
+        sign_in: SignIn | None,
         now: datetime,
+        *,
+        run_id: str,
+        dry_run: bool = False,
     ) -> None:
         self._administration = administration
         self._store = store
+        self._attempts = attempts
         self._sign_in = sign_in
         self._now = now
+        self._run_id = run_id
+        self._dry_run = dry_run
+        self._looker = Looker(administration, store, attempts, sign_in, now)
+
+    def see(self, user: User, wishes: Wishes) -> Decision:
+        """What is to be done about a user's token. Changes nothing, and tries no secret."""
+        return self._looker.decide(self._looker.standing(user), wishes)
 
     def look(self, user: User, wishes: Wishes) -> Decision:
-        """What is to be done about a user's token. Changes nothing.
+        """What is to be done about a user's token, after a sign-in with the secret that Tableau is to embed.
 
-        One that is kept but was not tried yet, because a run was killed, is due: it is to be brought to its end.
+        From the first look on, what is known of the token is kept, so that a rotation by somebody else is noticed.
         """
-        kept = self._store.read(user.conn_id)
-        decision = self._decide(user, kept, self._administration.tokens(user.identifier), wishes)
-        if kept is not None and kept.pending is not None and decision.token is not None:
-            note = "a renewal was begun and did not come to its end; that comes first"
-            return replace(decision, state=State.DUE, rotate=True, problem=None, note=note)
+        standing = self._looker.standing(user)
+        decision = self._looker.tried(standing, self._looker.decide(standing, wishes), wishes)
+        if decision.works is not False and not self._dry_run and not decision.problem:
+            self._looker.adopt(standing, decision)
         return decision
 
     def renew(self, user: User, wishes: Wishes) -> Renewal:
         """Do what is due for a user's token.
 
         :raises RenewalFailed: when there is a new token that can't be used
+        :raises SecretLost: when Snowflake rotated the token, twice, and the secret never arrived
+        :raises SnowflakeRefused: when it was not rotated
         """
-        kept = self._store.read(user.conn_id)
-        tokens = self._administration.tokens(user.identifier)
-        if kept is not None and kept.pending is not None:
-            renewed = self._go_on(user, kept.pending, tokens)
-            if renewed is not None:
-                return renewed
-            kept = self._store.read(user.conn_id)
-        decision = self._decide(user, kept, tokens, wishes)
+        standing = self._looker.standing(user)
+        known = {token.name for token in standing.tokens}
+        if standing.kept is not None and standing.kept.current.run_id == self._run_id:
+            wishes = replace(wishes, force=False)  # An earlier try of this run renewed it already.
+        if standing.pending is not None:
+            if self._finish(user, standing.pending):
+                return self._renewed(user, known)
+            standing = self._looker.standing(user)
+        decision = self._looker.decide(standing, wishes)
+        if not decision.rotate:
+            return Renewal(decision)
+        decision = self._looker.tried(standing, decision, wishes, when_locked=_raise)
         if not decision.rotate or decision.token is None:
             return Renewal(decision)
-        token = decision.token
-        if kept is None or _is_outdated(user, kept):
-            # From here on it shows when a rotation is lost: the token in force is another one then.
-            adopted = KeptToken(user.password, token.name, token.expires_at.isoformat(), is_renewed=False)
-            self._store.adopt(user.conn_id, adopted)
-        else:
-            # A place that takes nothing just now is found out before a secret depends on it.
-            self._store.check(user.conn_id)
-        formers = _formers(tokens, token.name)
-        new = self._administration.rotate(user.identifier, token.name, decision.overlap_hours)
-        pending = KeptToken(new.secret, token.name, formers=[*formers, new.former] if new.former else None)
-        self._store.keep_pending(user.conn_id, pending)
-        log.info("The token %s of %s is rotated, and its new secret is kept.", token.name, user.name)
-        renewed = self._go_on(user, pending, self._administration.tokens(user.identifier))
-        if renewed is None:
-            raise RenewalFailed(
-                f"The token {token.name} that Snowflake has just handed out is dead, or somebody else has rotated it "
-                "meanwhile. Run again."
-            )
-        return replace(renewed, decision=decision)
+        self._looker.adopt(standing, decision)
+        # What a place for tokens does not take is found out before a secret depends on it.
+        self._store.check(user.conn_id)
+        for rotation in range(_ROTATIONS_IN_A_RUN):
+            try:
+                pending = self._rotate(user, decision.token.name, decision.overlap_hours)
+            except SecretLost as lost:
+                if rotation == _ROTATIONS_IN_A_RUN - 1:
+                    raise
+                log.warning("%s Rotating once more.", lost)
+                continue
+            if self._finish(user, pending):
+                return self._renewed(user, known, decision)
+        raise RenewalFailed(
+            f"Each time that the token {decision.token.name} of {user.name} was rotated here, somebody else rotated it "
+            f"right after. Only one may: see who else does. {self._until(self.see(user, wishes))}"
+        )
 
     def remove_rotated(self, user: User) -> list[str]:
         """Remove what a user's token was before; the names. Only where nothing embeds that any more.
 
         Nothing is removed where the current token is not the one in force: then it is one of the rotated ones itself.
         """
-        kept = self._store.read(user.conn_id)
-        if kept is None or kept.pending is not None or _is_outdated(user, kept) or kept.current.expires_at is None:
+        standing = self._looker.standing(user)
+        current = standing.current
+        if current is None or standing.pending is not None or standing.in_force is not InForce.YES:
             return []
-        tokens = self._administration.tokens(user.identifier)
-        in_force = _in_force(tokens, kept.current.name)
-        if in_force is None or not in_force.expires_about(datetime.fromisoformat(kept.current.expires_at)):
-            return []
-        rotated = [token.name for token in tokens if token.rotated_to == in_force.name and token.is_alive(self._now)]
+        rotated = [token.name for token in standing.living_formers(current.name, self._now)]
         for name in rotated:
             self._administration.remove(user.identifier, name)
             log.info("The rotated token %s of %s is removed.", name, user.name)
         return rotated
 
-    def _decide(self, user: User, kept: KeptTokens | None, tokens: Sequence[Token], wishes: Wishes) -> Decision:
-        current = kept.current if kept is not None and not _is_outdated(user, kept) else None
-        known = datetime.fromisoformat(current.expires_at) if current and current.expires_at else None
-        decision = decide(tokens, user.token_name, known, self._now, wishes)
-        found = decision.token
-        if current is None or found is None or found.name == current.name or (known and found.expires_about(known)):
-            return decision
-        return Decision(
-            State.MISSING,
-            problem=f"what is kept of '{user.conn_id}' is the token {current.name}, and extra 'token_name' means "
-            f"{found.name}. Mend that extra; or write the secret of {found.name} into the Airflow connection, and "
-            "delete what is kept.",
+    # -- rotating ---------------------------------------------------------------------------------------------------
+
+    def _tokens(self, user: User) -> list[Token]:
+        return self._administration.tokens(user.identifier)
+
+    def _rotate(self, user: User, name: str, overlap_hours: int) -> KeptToken:
+        """ROTATE, and keep the new secret.
+
+        :raises SecretLost: when Snowflake did it, and the secret did not arrive
+        """
+        before = [token.name for token in formers(self._tokens(user), name)]
+        attempt = Attempt(self._now.isoformat(timespec="seconds"), "".join(before[-1:]))
+        self._attempts.begin(user.conn_id, attempt)
+        try:
+            new = self._administration.rotate(user.identifier, name, overlap_hours)
+        except (SnowflakeRefused, SnowflakeUnreachable, UnexpectedAnswer) as problem:
+            raise self._after_failure(user, name, before, problem) from None
+        made = new.former or next((token.name for token in self._new_formers(user, name, before)), None)
+        pending = KeptToken(
+            new.secret, name, former=made, renewed_at=self._now.isoformat(timespec="seconds"), run_id=self._run_id
+        )
+        pending = replace(pending, beside=pending.mark_of(user.password))
+        keeping = Retrying(
+            retry=retry_if_exception_type(StoreUnusable),
+            stop=stop_after_attempt(_KEEPING_TRIES),
+            wait=wait_fixed(_KEEPING_WAIT),
+            reraise=True,
+        )
+        keeping(self._store.keep_pending, user.conn_id, pending)
+        self._attempts.end(user.conn_id, made or "")
+        log.info("The token %s of %s is rotated, and its new secret is kept.", name, user.name)
+        return pending
+
+    def _after_failure(self, user: User, name: str, before: Sequence[str], problem: Exception) -> Exception:
+        """What a failed ROTATE amounts to: Snowflake may have done it all the same, and then a clock runs."""
+        try:
+            made = self._new_formers(user, name, before)
+        except (SnowflakeRefused, SnowflakeUnreachable, UnexpectedAnswer) as unseen:
+            return SnowflakeUnreachable(
+                f"{problem} Whether the token {name} of {user.name} was rotated all the same could not be seen: "
+                f"{unseen}"
+            )
+        self._attempts.end(user.conn_id, made[-1].name if made else "")
+        if not made:
+            return problem
+        return SecretLost(
+            f"Snowflake rotated the token {name} of {user.name}, though its answer was: {problem} The new secret never "
+            f"arrived; what Tableau embeds is {made[-1].name} now, and ends at {shown(made[-1].expires_at)}."
         )
 
-    def _go_on(self, user: User, pending: KeptToken, tokens: Sequence[Token]) -> Renewal | None:
-        """Bring a pending token to its end; None when it is dead or not the one in force, and so forgotten.
+    def _new_formers(self, user: User, name: str, before: Sequence[str]) -> list[Token]:
+        return [token for token in formers(self._tokens(user), name) if token.name not in before]
 
-        One that somebody has rotated works on for a while, and dies without a word.
+    def _finish(self, user: User, pending: KeptToken) -> bool:
+        """Bring a pending token to its end; False when it is dead or not in force, and so forgotten.
+
+        One that somebody has rotated works on for a while, and then dies without a word.
         """
-        in_force = _in_force(tokens, pending.name)
-        if in_force is None:
-            return self._finish(user, pending, tokens)
-        if not self._is_in_force(pending, in_force, tokens):
-            log.warning("The token that was kept of %s is not the one in force any more, and forgotten.", user.name)
-            self._store.drop_pending(user.conn_id)
-            return None
-        if pending.expires_at is None:
-            # By that it is known again, and never forgotten, though it can't sign in yet.
-            pending = replace(pending, expires_at=in_force.expires_at.isoformat())
-            self._store.keep_pending(user.conn_id, pending)
-        return self._finish(user, pending, tokens)
+        tokens = self._tokens(user)
+        found = in_force(tokens, pending.name)
+        if found is not None:
+            if is_in_force(pending, tokens) is not InForce.YES:
+                log.warning("The token that was kept of %s is not the one in force any more, and forgotten.", user.name)
+                self._store.drop_pending(user.conn_id)
+                return False
+            if pending.expires_at is None:
+                # By that it is known again, and never forgotten, though it can't sign in yet.
+                pending = replace(pending, expires_at=found.expires_at.isoformat())
+                self._store.keep_pending(user.conn_id, pending)
+        if not self._signs_in(user, pending, is_listed=found is not None):
+            return False
+        self._store.promote(user.conn_id)
+        log.info("The new token %s of %s works, and is the current one from now on.", pending.name, user.name)
+        return is_in_force(pending, self._tokens(user)) is InForce.YES
 
-    def _is_in_force(self, pending: KeptToken, in_force: Token, tokens: Sequence[Token]) -> bool:
-        if pending.expires_at is not None:
-            return in_force.expires_about(datetime.fromisoformat(pending.expires_at))
-        return pending.formers is not None and set(_formers(tokens, pending.name)) <= set(pending.formers)
-
-    def _finish(self, user: User, pending: KeptToken, tokens: Sequence[Token]) -> Renewal | None:
-        """Try a pending token once, and make it current; None when it is dead, and forgotten."""
-        in_force = _in_force(tokens, pending.name)
+    def _signs_in(self, user: User, pending: KeptToken, *, is_listed: bool) -> bool:
+        """Try a pending token once; False when it is dead, and forgotten."""
+        if self._sign_in is None:
+            return True
         try:
             self._sign_in(user, pending.secret)
         except SnowflakeRefused as refused:
             # A token whose role is gone is called invalid, too; but it is there.
-            if in_force is not None or refused.refusal not in _DEAD:
-                raise RenewalFailed(f"{refused} {self._time_left(pending, tokens)}") from None
+            if is_listed or refused.refusal not in refusals.DEAD:
+                retry_after = refusals.LOCKED_SECONDS if refused.refusal is Refusal.LOCKED else None
+                kept = "The new token is kept, and tried again in the next run."
+                raise RenewalFailed(f"{refused} {kept} {self._state_of_the_present_one(user)}", retry_after) from None
             log.warning("The token that was kept of %s is dead, and forgotten. %s", user.name, refused)
             self._store.drop_pending(user.conn_id)
-            return None
-        self._store.promote(user.conn_id)
-        log.info("The new token %s of %s works, and is the current one from now on.", pending.name, user.name)
-        return Renewal(Decision(State.DUE, in_force), is_renewed=True)
+            return False
+        return True
 
-    def _time_left(self, pending: KeptToken, tokens: Sequence[Token]) -> str:
-        before = [token for token in tokens if token.rotated_to == pending.name and token.is_alive(self._now)]
-        if not before:
-            return "THE SECRET BEFORE IT, WHICH TABLEAU EMBEDS, IS DEAD."
-        # Of several, all but one were lost; which one Tableau embeds can't be seen.
-        until = min(token.expires_at for token in before)
-        kept = "The new token is kept, and tried again at the next run; what Tableau embeds lives until"
-        return f"{kept} {until:%Y-%m-%d %H:%M} UTC."
+    def _state_of_the_present_one(self, user: User) -> str:
+        """What becomes of what Tableau embeds, while the new token can't be used: a policy may end both."""
+        decision = self.see(user, Wishes())
+        kept = self._store.read(user.conn_id)
+        if kept is None or self._sign_in is None:
+            return self._until(decision)
+        try:
+            self._sign_in(user, kept.current.secret)
+        except SnowflakeRefused as refused:
+            return f"THE PREVIOUS SECRET, WHICH TABLEAU EMBEDS, IS REFUSED AS WELL: {refused}"
+        except SnowflakeUnreachable:
+            return self._until(decision)
+        return f"The previous secret still signs in. {self._until(decision)}"
+
+    def _until(self, decision: Decision) -> str:
+        if decision.previous_ends_at is None:
+            return "THE PREVIOUS SECRET, WHICH TABLEAU EMBEDS, HAS ENDED."
+        return f"What Tableau embeds ends at {shown(decision.previous_ends_at)}."
+
+    def _renewed(self, user: User, known: set[str], decision: Decision | None = None) -> Renewal:
+        """The result, with an alarm where somebody else rotated meanwhile."""
+        standing = self._looker.standing(user)
+        name = standing.kept.current.name if standing.kept else ""
+        came = [token for token in formers(standing.tokens, name) if token.name not in known]
+        found = decision or Decision(State.DUE, in_force(standing.tokens, name))
+        if others := self._looker.others(standing, came):
+            alarm = only_one_may(somebody_else(user, name, others))
+            found = replace(found, alarm=f"{alarm} {found.alarm}" if found.alarm else alarm)
+        return Renewal(found, is_renewed=True)
 
 
-def _is_outdated(user: User, kept: KeptTokens) -> bool:
-    """Whether a person has written another token into the Airflow connection, while that is still what counts."""
-    return not kept.current.is_renewed and kept.current.secret != user.password
-
-
-def _formers(tokens: Sequence[Token], name: str) -> list[str]:
-    """The names of what a token was before; Snowflake shows also those that expired lately."""
-    return [token.name for token in tokens if token.rotated_to == name]
-
-
-def _in_force(tokens: Sequence[Token], name: str) -> Token | None:
-    return next((token for token in tokens if token.rotated_to is None and token.name == name), None)
+def _raise(refused: SnowflakeRefused) -> None:
+    raise refused

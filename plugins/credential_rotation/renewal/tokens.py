@@ -5,17 +5,16 @@ https://docs.snowflake.com/en/sql-reference/sql/show-user-programmatic-access-to
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 # Of the user's tokens that have not expired; disabled and rotated ones count.
 MOST_TOKENS = 15
-# Snowflake's times of one and the same token, shown twice.
-_SAME_TIME = timedelta(seconds=2)
-_ROTATED_NAME = re.compile(r"(?P<name>.+)_ROTATED_\d{10,}")
+_ROTATED_NAME = re.compile(r"(?P<name>.+)_ROTATED_(?P<milliseconds>\d{10,})")
 
 
 class UnexpectedAnswer(Exception):
@@ -30,7 +29,7 @@ class SecretLost(UnexpectedAnswer):
 class NewSecret:
     """What a rotation hands out.
 
-    :param former: the name that the secret before goes by from now on; None where Snowflake does not say
+    :param former: the name of the previous secret from now on; None where Snowflake does not say
     """
 
     secret: str = field(repr=False)
@@ -63,9 +62,40 @@ class Token:
         """The hours until it expires."""
         return (self.expires_at - now).total_seconds() / 3600
 
-    def expires_about(self, when: datetime) -> bool:
-        """Whether it is the one that was seen to expire then: each rotation makes a later time."""
-        return abs(self.expires_at - when) <= _SAME_TIME
+    def expires_exactly(self, when: datetime) -> bool:
+        """Whether it is the one that was seen to expire then: Snowflake shows milliseconds, each rotation another."""
+        return _in_milliseconds(self.expires_at) == _in_milliseconds(when)
+
+    @property
+    def rotated_at(self) -> datetime | None:
+        """When a rotation gave it its name ``<name>_ROTATED_<milliseconds>``; None for one that is in force."""
+        found = _ROTATED_NAME.fullmatch(self.name)
+        return datetime.fromtimestamp(int(found["milliseconds"]) / 1000, UTC) if found and self.rotated_to else None
+
+
+def in_force(tokens: Iterable[Token], name: str) -> Token | None:
+    """The token of that name that no rotation has replaced."""
+    return next((token for token in tokens if token.rotated_to is None and token.name == name), None)
+
+
+def formers(tokens: Iterable[Token], name: str) -> list[Token]:
+    """What a token was before its rotations, the oldest first; Snowflake lists expired ones for a while."""
+    return sorted((token for token in tokens if token.rotated_to == name), key=lambda token: age_of(token.name))
+
+
+def age_of(former: str) -> int:
+    """Orders former tokens by their rotation: the milliseconds in the name, unique for each token."""
+    found = _ROTATED_NAME.fullmatch(former)
+    return int(found["milliseconds"]) if found else 0
+
+
+def _in_milliseconds(when: datetime) -> int:
+    return math.floor(when.timestamp() * 1000 + 0.0005)
+
+
+def shown(when: datetime) -> str:
+    """A time in UTC, for people."""
+    return f"{when:%Y-%m-%d %H:%M} UTC"
 
 
 def read_token(row: Mapping[str, Any]) -> Token:
@@ -100,5 +130,5 @@ def read_time(value: Any, what: str) -> datetime:
         except ValueError:
             when = None
     if not isinstance(when, datetime) or when.tzinfo is None:
-        raise UnexpectedAnswer(f"Snowflake gives as {what} {value!r}, which is no time with a time zone.")
+        raise UnexpectedAnswer(f"Snowflake returned {value!r} for {what}; expected a timestamp with a time zone.")
     return when.astimezone(UTC)

@@ -77,12 +77,13 @@ class SnowflakeCredential:
         return username.strip().casefold() in self.usernames
 
 
-def from_airflow_connection(conn: Connection) -> SnowflakeCredential:
+def from_airflow_connection(conn: Connection, token: str | None = None) -> SnowflakeCredential:
     """Read and check an Airflow connection of type ``snowflake``.
 
+    :param token: what counts in place of its password, which may be empty then
     :raises UnusableCredential: naming the connection, the field, and what to do
     """
-    login, token = (conn.login or "").strip(), conn.password or ""
+    login, token = (conn.login or "").strip(), token or conn.password or ""
     extra = _extra(conn)
     if not login:
         raise _wrong(conn, "login is empty; it must be the Snowflake user whose token this is")

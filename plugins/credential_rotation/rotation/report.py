@@ -47,6 +47,7 @@ class Report:
 
     :param params: those that differ from their defaults
     :param timings: see :func:`credential_rotation.rotation.timings.timings`
+    :param deadlines: until when connections work that may still hold a previous token
     """
 
     run_id: str
@@ -61,6 +62,7 @@ class Report:
     ended_at: datetime | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     timings: Mapping[str, Any] = field(default_factory=dict)
+    deadlines: tuple[str, ...] = ()
 
     @property
     def state(self) -> str:
@@ -101,7 +103,7 @@ class Report:
             "ended_at": _iso(self.ended_at),
             "params": dict(self.params),
             "problems": list(self.problems),
-            "notes": list(self.notes),
+            "notes": [*self.notes, *self.deadlines],
         }
 
     def head(self) -> dict[str, Any]:
@@ -125,7 +127,7 @@ class Report:
         summary = self.summary
         lines = [f"{name:>24}  {number}" for name, number in summary.items() if name != "excluded" and number]
         lines += [f"{reason:>24}  {number}  excluded" for reason, number in summary["excluded"].items()]
-        lines += [f"Note: {note}" for note in self.notes]
+        lines += [f"Note: {note}" for note in (*self.notes, *self.deadlines)]
         shown = self.not_green[:_SHOWN_FAILURES]
         lines += [f"{record.outcome}: {record.title} · {record.username} · {record.reason}" for record in shown]
         if len(self.not_green) > len(shown):
@@ -133,7 +135,10 @@ class Report:
         return "\n".join(lines)
 
     def verdict(self) -> str:
-        """What came of a run, in a sentence; of a red one, why it is red."""
+        """What came of a run, in a sentence; of a red one, why it is red, and until when what it left works."""
+        return " ".join([self._what_came_of_it(), *self.deadlines])
+
+    def _what_came_of_it(self) -> str:
         if self.state == "success":
             told = [f"{number} {name}" for name, number in self.summary.items() if name in _GOOD and number]
             return f"{', '.join(told) or 'nothing to do'} of {self.summary['targets']} targets."

@@ -107,8 +107,8 @@ _ADVICE = {
         "the Airflow connection."
     ),
     Refusal.TOKEN_INVALID: (
-        "Check with SHOW USER PROGRAMMATIC ACCESS TOKENS that the token belongs to this user of this account and is "
-        "ACTIVE, and that the role it is restricted to is still granted; a missing network policy can look the same."
+        "Check that the token is this user's and ACTIVE (SHOW USER PROGRAMMATIC ACCESS TOKENS), that its role is still "
+        "granted, and that no policy (MAX_EXPIRY_IN_DAYS, BLOCKED_ROLES_LIST, a missing network policy) ends it."
     ),
     Refusal.ROLE_NOT_GRANTED: (
         "The role that the connection names must be granted to the user, and be the one that the token is restricted "

@@ -108,8 +108,14 @@ class AwsSecretsManagerTokenStore:
             self._take_off(conn_id, versions[_PENDING])
 
     def check(self, conn_id: str) -> None:
-        """See that a version can be put there; this one holds no secret, and nobody reads it."""
-        self._ask(conn_id, "put_secret_value", SecretString="{}", VersionStages=[_PROBE])
+        """Put a version that holds no secret, read it, and take its label off: all that a renewal does elsewhere.
+
+        :raises StoreUnusable: naming the operation that is refused
+        """
+        made = self._ask(conn_id, "put_secret_value", SecretString="{}", VersionStages=[_PROBE])
+        version = str(made["VersionId"])
+        self._ask(conn_id, "get_secret_value", VersionId=version)
+        self._ask(conn_id, "update_secret_version_stage", VersionStage=_PROBE, RemoveFromVersionId=version)
 
     def _take_off(self, conn_id: str, version: str) -> None:
         self._ask(conn_id, "update_secret_version_stage", VersionStage=_PENDING, RemoveFromVersionId=version)
@@ -143,10 +149,8 @@ class AwsSecretsManagerTokenStore:
             return None
         hide_in_logs(text)
         try:
-            token = KeptToken(**json.loads(text))
+            token = KeptToken.from_dict(json.loads(text))
         except (ValueError, TypeError):
-            return None
-        if not isinstance(token.secret, str) or not token.secret or not isinstance(token.name, str):
             return None
         hide_in_logs(token.secret)
         return token

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Protocol
 
 
@@ -12,26 +15,47 @@ class KeptToken:
 
     :param name: its name in Snowflake
     :param expires_at: when it expires, as Snowflake shows it; ISO 8601 in UTC, None while that is not known
+    :param former: the newest former token when this secret came into force, which is the one that the rotation itself
+        made: a newer one means that somebody has rotated since. Empty where there was none, None where it is not known
     :param is_renewed: whether it came out of a renewal; else it is what the Airflow connection held
-    :param formers: the names of the rotated tokens that there were when it was new; if there is another, somebody has
-        rotated since. None where that is not known
+    :param works: whether it was seen to sign in; a secret that was not is never put back
+    :param renewed_at: when, by Snowflake's clock; ISO 8601
+    :param run_id: the run that renewed it
+    :param beside: a mark of the password that the Airflow connection held then; see :meth:`stands_beside`
     """
 
     secret: str = field(repr=False)
     name: str
     expires_at: str | None = None
+    former: str | None = None
     is_renewed: bool = True
-    formers: list[str] | None = None
+    works: bool = True
+    renewed_at: str | None = None
+    run_id: str | None = None
+    beside: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; with the secret."""
-        return {
-            "secret": self.secret,
-            "name": self.name,
-            "expires_at": self.expires_at,
-            "is_renewed": self.is_renewed,
-            "formers": self.formers,
-        }
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> KeptToken:
+        """Back from JSON, as far as this version understands it.
+
+        :raises ValueError: when it is not a token
+        """
+        token = cls(**{each.name: values[each.name] for each in fields(cls) if each.name in values})
+        if not all(isinstance(text, str) and text for text in (token.secret, token.name)):
+            raise ValueError("a token needs a secret and a name")
+        return token
+
+    def mark_of(self, password: str) -> str:
+        """Recognizes a password without keeping it. The key is this secret, which is kept in the same place."""
+        return hmac.new(self.secret.encode(), password.encode(), hashlib.sha256).hexdigest()
+
+    def stands_beside(self, password: str) -> bool:
+        """Whether the Airflow connection still holds what it held when this token was renewed, or nothing."""
+        return not password or password == self.secret or self.beside in (None, self.mark_of(password))
 
 
 @dataclass(frozen=True)
@@ -46,6 +70,13 @@ class KeptTokens:
     current: KeptToken
     previous: KeptToken | None = None
     pending: KeptToken | None = None
+
+    def renewed(self, password: str) -> KeptToken | None:
+        """The renewed token that counts instead of the Airflow connection's password; None where that counts itself.
+
+        The newest word counts: a password that a person writes into the connection after a renewal replaces it.
+        """
+        return self.current if self.current.is_renewed and self.current.stands_beside(password) else None
 
 
 class TokenStore(Protocol):
@@ -70,7 +101,7 @@ class TokenStore(Protocol):
         """Forget the pending token."""
 
     def check(self, conn_id: str) -> None:
-        """See that something can be written just now, by writing something that changes nothing."""
+        """Try all that a renewal will need of this place, in a way that changes nothing that is read."""
 
 
 class StoreUnusable(Exception):

@@ -37,17 +37,16 @@ class VariableTokenStore:
         hide_in_logs(text)
         try:
             values = json.loads(text)
-            kept = {name: KeptToken(**values[name]) if values.get(name) else None for name in _NAMES}
+            kept = {name: KeptToken.from_dict(values[name]) if values.get(name) else None for name in _NAMES}
         except (ValueError, TypeError, AttributeError):
             kept = {"current": None}
-        secrets = [token.secret for token in kept.values() if token is not None]
-        if kept["current"] is None or not all(isinstance(secret, str) and secret for secret in secrets):
+        if kept["current"] is None:
             raise StoreUnusable(
                 f"The Airflow Variable '{_PREFIX}{conn_id}' holds something else than the tokens of '{conn_id}'. Put "
                 "back what was there; deleted, the Airflow connection's password counts again."
             )
-        for secret in secrets:
-            hide_in_logs(secret)
+        for token in filter(None, kept.values()):
+            hide_in_logs(token.secret)
         return KeptTokens(kept["current"], kept.get("previous"), kept.get("pending"))
 
     def adopt(self, conn_id: str, current: KeptToken) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from sandbox.snowflake import SnowflakeServer, SnowflakeState
 from tests.credential_rotation.renewal.renewing import Renewing, connection
+from tests.credential_rotation.renewal.whole_runs import Runs
+from tests.sandbox_snowflake.small_account import small_account
 
 
 @pytest.fixture
@@ -14,3 +18,9 @@ def renewing(
 ) -> Renewing:
     monkeypatch.setenv("AIRFLOW_CONN_SNOWFLAKE_ADMIN", connection(snowflake.port))
     return Renewing(snowflake, snowflake_state)
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nothing_masked: None) -> Runs:
+    """Whole runs of the renewal for a token that lives ten days yet."""
+    return Runs(small_account(), f"file://{tmp_path}", monkeypatch)

@@ -5,17 +5,21 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from airflow.sdk import Connection
 
 from credential_rotation.hooks.snowflake import sign_in_with_password
-from credential_rotation.hooks.snowflake_admin import signed_in_as_admin
+from credential_rotation.hooks.snowflake_admin import SnowflakeAdmin, signed_in_as_admin
 from credential_rotation.renewal.decision import Decision, Wishes
-from credential_rotation.renewal.step import Renewal, Renewer, User
+from credential_rotation.renewal.step import Renewal, Renewer
+from credential_rotation.renewal.tokens import NewSecret
+from credential_rotation.renewal.user import User
 from credential_rotation.token_stores.kept import KeptTokens
 from sandbox.snowflake import AccessToken, SnowflakeServer, SnowflakeState, TokenStatus
-from tests.credential_rotation.token_keeping import MemoryTokenStore
+from sandbox.snowflake.rotation import rotate_token
+from tests.credential_rotation.token_keeping import MemoryAttempts, MemoryTokenStore
 from tests.sandbox_snowflake.small_account import (
     ACCOUNT,
     ADMIN_ROLE,
@@ -30,7 +34,7 @@ from tests.sandbox_snowflake.small_account import (
 
 CONN_ID = "snowflake_etl"
 # The token of the small account lives ten days yet.
-DUE = Wishes(renew_before_days=11)
+DUE = Wishes(renew_before_days=11, overlap_hours=24)
 
 
 class Killed(BaseException):
@@ -59,6 +63,24 @@ class Steps:
             raise Killed(name)
 
 
+class During(Steps):
+    """Something else happens at a step, once.
+
+    ``at`` is its name, which means the first of that name, or its place.
+    """
+
+    def __init__(self, at: str | int, happens: Callable[[], object]) -> None:
+        super().__init__()
+        self._at: str | int | None = at
+        self._happens = happens
+
+    def _reach(self, name: str) -> None:
+        super()._reach(name)
+        if self._at in (name, len(self.names) - 1):
+            self._at = None
+            self._happens()
+
+
 class Stepped:
     """Something of whose methods some are steps."""
 
@@ -78,6 +100,12 @@ class Renewing:
         self.server = server
         self.state = state
         self.store = MemoryTokenStore()
+        self.attempts = MemoryAttempts()
+        self.run_id = "a_run"
+        self.dry_run = False
+        self.checks = True
+        self.names_formers = True
+        self.role: str | None = None
         self.by_hand = 0
         self.user = User(CONN_ID, SERVICE, token_of(state).secret)
 
@@ -85,22 +113,37 @@ class Renewing:
         """A run, with everything made afresh."""
         steps = steps or Steps()
         with signed_in_as_admin("snowflake_admin") as admin:
-            administration = Stepped(admin, steps, "tokens", "rotate")
+            administration = Stepped(self._admin(admin), steps, "tokens", "rotate")
             store = Stepped(self.store, steps, "adopt", "keep_pending", "promote", "drop_pending")
-            return Renewer(administration, store, steps.around("sign_in", self._sign_in), admin.now()).renew(
-                self.user, wishes
-            )
+            attempts = Stepped(self.attempts, steps, "begin", "end")
+            sign_in = steps.around("sign_in", self._sign_in) if self.checks else None
+            renewer = Renewer(administration, store, attempts, sign_in, admin.now(), run_id=self.run_id)
+            return renewer.renew(self.user, wishes)
+
+    def _admin(self, admin: SnowflakeAdmin) -> Any:
+        return admin if self.names_formers else _WithoutNames(admin)
 
     def look(self, wishes: Wishes = DUE) -> Decision:
         with signed_in_as_admin("snowflake_admin") as admin:
-            return Renewer(admin, self.store, self._sign_in, admin.now()).look(self.user, wishes)
+            return self._renewer(admin).look(self.user, wishes)
+
+    def see(self, wishes: Wishes = DUE) -> Decision:
+        with signed_in_as_admin("snowflake_admin") as admin:
+            return self._renewer(admin).see(self.user, wishes)
 
     def remove_rotated(self) -> list[str]:
         with signed_in_as_admin("snowflake_admin") as admin:
-            return Renewer(admin, self.store, self._sign_in, admin.now()).remove_rotated(self.user)
+            return self._renewer(admin).remove_rotated(self.user)
+
+    def _renewer(self, admin: SnowflakeAdmin) -> Renewer:
+        sign_in = self._sign_in if self.checks else None
+        now = admin.now()
+        return Renewer(admin, self.store, self.attempts, sign_in, now, run_id=self.run_id, dry_run=self.dry_run)
 
     def _sign_in(self, user: User, secret: str) -> None:
-        extra = {"account": ACCOUNT, "host": "127.0.0.1", "port": self.server.port}
+        extra: dict[str, Any] = {"account": ACCOUNT, "host": "127.0.0.1", "port": self.server.port}
+        if self.role:
+            extra["role"] = self.role
         conn = Connection(conn_id=CONN_ID, conn_type="snowflake", login="SOMEBODY", extra=json.dumps(extra))
         sign_in_with_password(conn, user.login, secret)
 
@@ -120,6 +163,10 @@ class Renewing:
             person.rotate(SERVICE, TOKEN, overlap_hours)
         self.by_hand += 1
 
+    def rotated_by_another(self) -> None:
+        """Somebody else rotates, in the very moment."""
+        rotate_token(self.state, service_of(self.state), token_of(self.state), 24, created_by="ANOTHER")
+
     @property
     def in_force(self) -> AccessToken:
         return token_of(self.state)
@@ -138,6 +185,19 @@ class Renewing:
     def lets_tableau_in(self, secret: str) -> bool:
         address = f"{ACCOUNT}.snowflakecomputing.com"
         return self.state.sign_in(address=address, user=SERVICE, secret=secret, client="tableau").ok
+
+
+class _WithoutNames:
+    """An administration to which Snowflake does not say what the former token is called."""
+
+    def __init__(self, admin: SnowflakeAdmin) -> None:
+        self._admin = admin
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._admin, name)
+
+    def rotate(self, *arguments: Any) -> NewSecret:
+        return replace(self._admin.rotate(*arguments), former=None)
 
 
 def connection(port: int, **changes: Any) -> str:

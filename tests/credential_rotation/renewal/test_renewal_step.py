@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,33 +11,35 @@ import pytest
 
 from credential_rotation.renewal.decision import State, Wishes
 from credential_rotation.renewal.step import RenewalFailed
-from credential_rotation.renewal.tokens import UnexpectedAnswer
-from credential_rotation.rotation.snowflake_words import SnowflakeRefused
-from credential_rotation.token_stores.kept import KeptTokens, StoreUnusable
-from sandbox.snowflake import RefusalAfter, WithoutSecret
-from sandbox.tableau.faults import ResetAfter
-from tests.credential_rotation.renewal.renewing import CONN_ID, DUE, Killed, Renewing, Steps
-from tests.credential_rotation.token_keeping import MemoryTokenStore
-from tests.sandbox_snowflake.small_account import ROLE, SERVICE, TOKEN, account_of, service_of
+from credential_rotation.renewal.tokens import SecretLost
+from credential_rotation.retry_policy import RotationRetryPolicy
+from credential_rotation.rotation.snowflake_words import Refusal as Reason
+from credential_rotation.rotation.snowflake_words import SnowflakeRefused, SnowflakeUnreachable
+from credential_rotation.token_stores.kept import StoreUnusable
+from sandbox.snowflake import Refusal, RefusalAfter, WithoutSecret
+from sandbox.snowflake.faults import UnwellAfter
+from sandbox.tableau.faults import Fault, ResetAfter
+from tests.credential_rotation.renewal.renewing import CONN_ID, DUE, During, Killed, Renewing, Steps
+from tests.sandbox_snowflake.small_account import ACCOUNT, ROLE, SERVICE, TOKEN, account_of, service_of
 
 STEPS = [
-    "before tokens",
-    "after tokens",
-    "before adopt",
-    "after adopt",
-    "before rotate",
-    "after rotate",
-    "before keep_pending",
-    "after keep_pending",
-    "before tokens",
-    "after tokens",
-    "before keep_pending",
-    "after keep_pending",
-    "before sign_in",
-    "after sign_in",
-    "before promote",
-    "after promote",
+    *("before tokens", "after tokens"),
+    *("before sign_in", "after sign_in"),
+    *("before adopt", "after adopt"),
+    *("before tokens", "after tokens"),
+    *("before begin", "after begin"),
+    *("before rotate", "after rotate"),
+    *("before keep_pending", "after keep_pending"),
+    *("before end", "after end"),
+    *("before tokens", "after tokens"),
+    *("before keep_pending", "after keep_pending"),
+    *("before sign_in", "after sign_in"),
+    *("before promote", "after promote"),
+    *("before tokens", "after tokens"),
+    *("before tokens", "after tokens"),
 ]
+ROTATED, KEPT, TRIED = (STEPS.index(step) for step in ("after rotate", "after keep_pending", "before promote"))
+BEFORE_TRIAL = TRIED - 2
 _KILLS = [pytest.param(number, id=f"{number}-{name.replace(' ', '-')}") for number, name in enumerate(STEPS)]
 
 
@@ -67,18 +68,25 @@ def test_a_token_that_is_due_is_renewed(renewing: Renewing) -> None:
     assert renewing.look().state is State.OVERLAP_RUNNING
 
 
-def test_a_user_in_lower_case_that_signs_in_by_another_name_is_renewed(renewing: Renewing) -> None:
-    lower = account_of(renewing.state).users.pop(SERVICE)
-    lower.name, lower.login_name = SERVICE.lower(), "somebody@acme.example"
-    account_of(renewing.state).users[lower.name] = lower
-    before = lower.tokens[0].secret
-    renewing.user = replace(renewing.user, login=lower.login_name)
+@pytest.mark.parametrize("name", ["tableau_etl", 'The "ETL" user', "tableau.etl@acme.example"])
+def test_a_user_whose_name_needs_quotes_is_renewed(renewing: Renewing, name: str) -> None:
+    quoted = account_of(renewing.state).users.pop(SERVICE)
+    quoted.name, quoted.login_name = name, "somebody@acme.example"
+    account_of(renewing.state).users[name] = quoted
+    before = quoted.tokens[0].secret
+    renewing.user = replace(renewing.user, login=quoted.login_name)
     with pytest.raises(SnowflakeRefused, match="does not exist"):
         renewing.renew()
-    renewing.user = replace(renewing.user, user_name=lower.name)
+    renewing.user = replace(renewing.user, user_name=name)
     assert renewing.renew().is_renewed
-    [in_force] = [token for token in lower.tokens if token.rotated_to is None]
+    [in_force] = [token for token in quoted.tokens if token.rotated_to is None]
     assert before != renewing.kept.current.secret == in_force.secret
+
+
+@pytest.mark.parametrize("name", ["tableau_etl", "TABLEAU_Etl"])
+def test_a_login_in_any_case_is_the_user_as_sql_reads_it(renewing: Renewing, name: str) -> None:
+    renewing.user = replace(renewing.user, login=name, token_name=TOKEN.lower())
+    assert renewing.renew().is_renewed
 
 
 def test_one_that_is_not_due_is_left_alone_and_nothing_is_kept(renewing: Renewing) -> None:
@@ -87,10 +95,31 @@ def test_one_that_is_not_due_is_left_alone_and_nothing_is_kept(renewing: Renewin
     assert (renewing.rotations, renewing.store.states) == (0, [])
 
 
-def test_to_look_changes_nothing_and_signs_no_user_in(renewing: Renewing) -> None:
-    assert renewing.look().rotate
+def sign_ins(renewing: Renewing) -> list[bool]:
+    """Of the user, whether each was let in."""
+    return [event.is_success for event in account_of(renewing.state).logins if event.user_name == SERVICE]
+
+
+def test_to_see_changes_nothing_and_signs_no_user_in(renewing: Renewing) -> None:
+    assert renewing.see().rotate
     assert (renewing.rotations, renewing.store.states) == (0, [])
-    assert [event.user_name for event in account_of(renewing.state).logins if event.user_name == SERVICE] == []
+    assert sign_ins(renewing) == []
+
+
+def test_a_look_signs_in_once_and_keeps_what_is_known_of_the_token(renewing: Renewing) -> None:
+    assert renewing.look().works
+    assert (renewing.rotations, sign_ins(renewing)) == (0, [True])
+    current = renewing.kept.current
+    assert (current.secret, current.is_renewed, current.works) == (renewing.user.password, False, True)
+    assert abs(datetime.fromisoformat(current.expires_at or "") - renewing.in_force.expires_at) < timedelta(seconds=1)
+    assert renewing.look().works
+    assert len(renewing.store.states) == 1
+
+
+def test_a_look_of_a_dry_run_keeps_nothing(renewing: Renewing) -> None:
+    renewing.dry_run = True
+    assert renewing.look().works
+    assert renewing.store.states == []
 
 
 def test_the_next_renewal_takes_up_from_what_is_kept(renewing: Renewing) -> None:
@@ -156,32 +185,55 @@ def _all_is_well_only_while_something_lives(renewing: Renewing, distributed: str
 
 
 class TestALostSecret:
-    """ROTATE took effect, and its secret is gone for good."""
+    """ROTATE took effect, and its secret is gone for good: it is asked for once more in the same run."""
 
-    @pytest.mark.parametrize("how", ["no_row", "null", "empty", "status"])
-    def test_success_without_a_secret_is_none(self, renewing: Renewing, how: str) -> None:
+    @pytest.mark.parametrize(
+        "fault",
+        [*(WithoutSecret(how) for how in ("no_row", "null", "empty", "status")), RefusalAfter(), UnwellAfter()],
+        ids=lambda fault: getattr(fault, "how", type(fault).__name__),
+    )
+    def test_is_asked_for_again_in_the_same_run(self, renewing: Renewing, fault: Fault) -> None:
         first = renewing.user.password
-        renewing.server.faults.script("rotate_token", WithoutSecret(how))
-        with pytest.raises(UnexpectedAnswer, match=f"{TOKEN} of {SERVICE} is rotated, but gives no secret"):
+        renewing.state.behaviour.replay_requests = False
+        renewing.server.faults.script("rotate_token", fault)
+        renewal = renewing.renew()
+        assert renewal.is_renewed
+        assert renewal.decision.alarm is None
+        assert renewing.rotations == 2
+        _ends_well(renewing, first)
+
+    def test_twice_is_an_error_that_says_until_when_tableau_works(self, renewing: Renewing) -> None:
+        first = renewing.user.password
+        _lose_secrets(renewing)
+        with pytest.raises(SecretLost, match=f"rotated the token {TOKEN} of {SERVICE}, though") as lost:
             renewing.renew()
-        assert renewing.kept.pending is None
-        assert renewing.kept.current.secret == first
-        decision = renewing.look()
+        former = max(service_of(renewing.state).tokens, key=lambda token: token.name)
+        assert f"what Tableau embeds is {former.name} now" in str(lost.value)
+        assert f"ends at {former.expires_at:%Y-%m-%d %H:%M} UTC" in str(lost.value)
+        assert (renewing.kept.pending, renewing.kept.current.secret) == (None, first)
+        decision = renewing.see()
         assert decision.rotate
-        assert "a rotation was lost" in str(decision.note)
-        renewing.renew()
-        assert renewing.rotations == 2
+        assert "a rotation of the token TABLEAU was lost" in str(decision.note)
+        assert decision.alarm is None
+        assert renewing.renew().is_renewed
+        assert renewing.rotations == 3
         _ends_well(renewing, first)
 
-    def test_an_error_after_the_effect_is_found_out_by_the_next_run(self, renewing: Renewing) -> None:
-        first = renewing.user.password
-        renewing.server.faults.script("rotate_token", RefusalAfter())
-        with pytest.raises(SnowflakeRefused, match="SQL execution was cancelled"):
+    def test_an_error_without_the_effect_is_no_lost_secret(self, renewing: Renewing) -> None:
+        renewing.server.faults.script("rotate_token", Refusal("000603", "SQL execution internal error"))
+        with pytest.raises(SnowflakeRefused, match="internal error"):
             renewing.renew()
-        assert renewing.kept.current.secret == first
-        renewing.renew()
+        assert len(service_of(renewing.state).tokens) == 1
+        assert renewing.see().state is State.DUE
+        assert renewing.renew().is_renewed
+
+    def test_whether_it_was_rotated_can_not_be_seen_is_said(self, renewing: Renewing) -> None:
+        renewing.server.faults.script("rotate_token", RefusalAfter())
+        broken = During("after begin", lambda: renewing.server.faults.script("show_tokens", Refusal()))
+        with pytest.raises(SnowflakeUnreachable, match="was rotated all the same could not be seen"):
+            renewing.renew(steps=broken)
+        assert renewing.renew().is_renewed
         assert renewing.rotations == 2
-        _ends_well(renewing, first)
 
     def test_an_answer_that_got_lost_is_had_again_by_the_driver(self, renewing: Renewing) -> None:
         first = renewing.user.password
@@ -190,62 +242,178 @@ class TestALostSecret:
         assert len(service_of(renewing.state).tokens) == 2
         _ends_well(renewing, first)
 
-    def test_once_the_secret_before_is_dead_a_person_decides(self, renewing: Renewing) -> None:
-        renewing.server.faults.script("rotate_token", WithoutSecret("null"))
-        with pytest.raises(UnexpectedAnswer):
+    def test_what_the_driver_did_twice_is_in_force_all_the_same(self, renewing: Renewing) -> None:
+        first = renewing.user.password
+        renewing.state.behaviour.replay_requests = False
+        renewing.server.faults.script("rotate_token", ResetAfter())
+        renewal = renewing.renew()
+        assert renewal.is_renewed
+        assert renewal.decision.alarm is None
+        assert len(service_of(renewing.state).tokens) == 3
+        _ends_well(renewing, first)
+
+    def test_once_the_previous_secret_is_dead_a_person_decides(self, renewing: Renewing) -> None:
+        _lose_secrets(renewing)
+        with pytest.raises(SecretLost):
             renewing.renew()
         renewing.state.advance(hours=25)
         renewal = renewing.renew()
-        assert (renewal.is_renewed, renewing.rotations) == (False, 1)
+        assert (renewal.is_renewed, renewing.rotations) == (False, 2)
         assert "run with force" in str(renewal.decision.problem)
-        assert renewing.renew(Wishes(force=True)).is_renewed
+        assert renewing.renew(replace(DUE, force=True)).is_renewed
         assert renewing.lets_tableau_in(renewing.kept.current.secret)
 
-
-class TestATokenThatDoesNotSignIn:
-    """Snowflake hands out secrets without looking whether they can be used."""
-
-    def test_a_role_that_is_not_granted_any_more(self, renewing: Renewing) -> None:
-        first = renewing.user.password
-        service_of(renewing.state).roles.discard(ROLE)
-        with pytest.raises(RenewalFailed, match="what Tableau embeds lives until"):
+    def test_found_just_before_the_previous_secret_dies_it_is_renewed_and_an_alarm(self, renewing: Renewing) -> None:
+        _lose_secrets(renewing)
+        with pytest.raises(SecretLost):
             renewing.renew()
-        _is_pending(renewing, first, rotations=1, refused=1)
-        with pytest.raises(RenewalFailed, match="tried again at the next run"):
-            renewing.renew()
-        _is_pending(renewing, first, rotations=1, refused=2)
-        assert renewing.look().rotate
-        service_of(renewing.state).roles.add(ROLE)
-        assert renewing.renew().is_renewed
-        assert (renewing.rotations, renewing.refused) == (1, 2)
-        _ends_well(renewing, first)
+        renewing.state.advance(hours=23, minutes=59)
+        renewal = renewing.renew()
+        assert renewal.is_renewed
+        assert "can't reach all of Tableau by then" in str(renewal.decision.alarm)
 
-    def test_a_network_policy_that_lets_airflow_not_in(self, renewing: Renewing) -> None:
-        first = renewing.user.password
+
+def _lose_secrets(renewing: Renewing) -> None:
+    """As often as they are asked for in a run."""
+    renewing.server.faults.script("rotate_token", [WithoutSecret("null")] * 2)
+
+
+class TestATokenThatIsNotLetIn:
+    """Airflow can't sign in with what Tableau embeds: nothing is rotated, and it is said whether Tableau can."""
+
+    def _is_refused(self, renewing: Renewing, wishes: Wishes = DUE) -> str:
+        looked, renewal = renewing.look(wishes), renewing.renew(wishes)
+        assert (looked.state, renewal.decision.state) == (State.REFUSED, State.REFUSED)
+        assert (renewal.is_renewed, renewing.rotations, renewing.store.states) == (False, 0, [])
+        assert looked.problem == renewal.decision.problem
+        return str(looked.problem)
+
+    @pytest.mark.parametrize("wishes", [DUE, replace(DUE, force=True), Wishes()], ids=["due", "forced", "not due"])
+    def test_a_network_policy_that_lets_in_tableau_alone(self, renewing: Renewing, wishes: Wishes) -> None:
         only_tableau = renewing.state.client_addresses["tableau"]
         account_of(renewing.state).add_network_policy("EVERYONE", [only_tableau])
-        with pytest.raises(RenewalFailed, match="is not allowed to access Snowflake"):
-            renewing.renew()
-        _is_pending(renewing, first, rotations=1, refused=1)
-        account_of(renewing.state).add_network_policy("EVERYONE", renewing.state.client_addresses.values())
-        assert renewing.renew().is_renewed
-        assert (renewing.rotations, renewing.refused) == (1, 1)
-        _ends_well(renewing, first)
+        looked = renewing.look(wishes)
+        assert (looked.state, looked.rotate, looked.works) == (State.REFUSED, False, False)
+        assert "Tableau need not be affected yet" in str(looked.problem)
+        assert f"ends at {renewing.in_force.expires_at:%Y-%m-%d %H:%M} UTC" in str(looked.problem)
+        assert renewing.rotations == 0
+        assert renewing.lets_tableau_in(renewing.user.password)
+
+    def test_a_wrong_role_in_extra(self, renewing: Renewing) -> None:
+        renewing.role = "ANOTHER"
+        assert "Airflow alone is refused" in self._is_refused(renewing)
 
     def test_no_network_policy_at_all(self, renewing: Renewing) -> None:
-        first = renewing.user.password
         service_of(renewing.state).network_policy = None
-        with pytest.raises(RenewalFailed, match="Network policy is required"):
-            renewing.renew()
-        _is_pending(renewing, first, rotations=1, refused=1)
+        assert "is refused as well" in self._is_refused(renewing)
 
-    @pytest.mark.parametrize("dies_at", ["before sign_in", "after keep_pending"])
+    def test_a_role_that_is_not_granted_any_more(self, renewing: Renewing) -> None:
+        service_of(renewing.state).roles.discard(ROLE)
+        assert "is refused as well" in self._is_refused(renewing)
+
+    def test_a_policy_about_the_life_of_tokens_is_named(self, renewing: Renewing) -> None:
+        account_of(renewing.state).set_pat_policy(max_expiry_in_days=15)
+        assert "MAX_EXPIRY_IN_DAYS" in self._is_refused(renewing)
+
+    def test_a_role_that_is_blocked_is_named(self, renewing: Renewing) -> None:
+        account_of(renewing.state).set_pat_policy(blocked_roles=[ROLE])
+        assert "BLOCKED_ROLES_LIST" in self._is_refused(renewing)
+
+    def test_a_user_that_is_locked_is_tried_again_later_when_it_is_due(self, renewing: Renewing) -> None:
+        for _ in range(5):
+            address = f"{ACCOUNT}.snowflakecomputing.com"
+            renewing.state.sign_in(address=address, user=SERVICE, secret="wrong", client="laptop")
+        assert renewing.look().rotate
+        assert renewing.look(Wishes()).state is State.REFUSED
+        with pytest.raises(SnowflakeRefused) as locked:
+            renewing.renew()
+        assert locked.value.refusal is Reason.LOCKED
+        assert RotationRetryPolicy().evaluate(locked.value, 1, 3).retry_delay == timedelta(minutes=16)
+        renewing.state.advance(minutes=16)
+        assert renewing.renew().is_renewed
+
+    def test_an_unknown_secret_is_not_renewed_without_force(self, renewing: Renewing) -> None:
+        renewing.user = replace(renewing.user, password="a secret that never worked")
+        self._is_refused(renewing)
+        assert renewing.renew(replace(DUE, force=True)).is_renewed
+        previous = renewing.kept.previous
+        assert previous is not None
+        assert not previous.works
+
+    def test_without_a_check_nothing_is_tried(self, renewing: Renewing) -> None:
+        renewing.checks = False
+        account_of(renewing.state).add_network_policy("EVERYONE", [renewing.state.client_addresses["tableau"]])
+        renewing.look()
+        assert renewing.renew().is_renewed
+        assert sign_ins(renewing) == []
+        assert renewing.lets_tableau_in(renewing.kept.current.secret)
+        previous = renewing.kept.previous
+        assert previous is not None
+        assert not previous.works
+
+
+class TestANewTokenThatDoesNotSignIn:
+    """Snowflake hands out secrets without looking whether they can be used."""
+
+    @staticmethod
+    def _without_role(renewing: Renewing) -> During:
+        return During("after rotate", lambda: service_of(renewing.state).roles.discard(ROLE))
+
+    def test_a_role_that_is_revoked_meanwhile(self, renewing: Renewing) -> None:
+        first = renewing.user.password
+        with pytest.raises(RenewalFailed, match="EMBEDS, IS REFUSED AS WELL"):
+            renewing.renew(steps=self._without_role(renewing))
+        _is_pending(renewing, first)
+        with pytest.raises(RenewalFailed, match="tried again in the next run"):
+            renewing.renew()
+        looked = renewing.look()
+        assert looked.rotate
+        assert "is refused as well" in str(looked.alarm)
+        service_of(renewing.state).roles.add(ROLE)
+        assert renewing.renew().is_renewed
+        _ends_well(renewing, first)
+
+    def test_a_network_policy_that_lets_airflow_in_no_more(self, renewing: Renewing) -> None:
+        first = renewing.user.password
+        only_tableau = [renewing.state.client_addresses["tableau"]]
+        policy = During("after rotate", lambda: account_of(renewing.state).add_network_policy("EVERYONE", only_tableau))
+        with pytest.raises(RenewalFailed, match="is not allowed to access Snowflake"):
+            renewing.renew(steps=policy)
+        _is_pending(renewing, first)
+        account_of(renewing.state).add_network_policy("EVERYONE", renewing.state.client_addresses.values())
+        assert renewing.renew().is_renewed
+        _ends_well(renewing, first)
+
+    def test_only_the_new_one_is_refused(self, renewing: Renewing) -> None:
+        """Then it is said until when the previous one works."""
+        first = renewing.user.password
+        disabled = During("after rotate", lambda: setattr(renewing.in_force, "disabled", True))
+        with pytest.raises(RenewalFailed, match="The previous secret still signs in") as failed:
+            renewing.renew(steps=disabled)
+        former = service_of(renewing.state).tokens[-1]
+        assert f"What Tableau embeds ends at {former.expires_at:%Y-%m-%d %H:%M} UTC" in str(failed.value)
+        _is_pending(renewing, first)
+
+    def test_a_user_that_is_locked_right_then_is_tried_again_after_the_lock(self, renewing: Renewing) -> None:
+        first = renewing.user.password
+
+        def lock() -> None:
+            service_of(renewing.state).locked_until = renewing.state.clock.now() + timedelta(minutes=15)
+
+        with pytest.raises(RenewalFailed) as failed:
+            renewing.renew(steps=During("after rotate", lock))
+        assert RotationRetryPolicy().evaluate(failed.value, 1, 3).retry_delay == timedelta(minutes=16)
+        renewing.state.advance(minutes=16)
+        assert renewing.renew().is_renewed
+        _ends_well(renewing, first)
+
+    @pytest.mark.parametrize("dies_at", [BEFORE_TRIAL, KEPT])
     def test_a_pending_one_that_a_person_has_rotated_away_is_forgotten_and_nobody_tries_it(
-        self, renewing: Renewing, dies_at: str
+        self, renewing: Renewing, dies_at: int
     ) -> None:
         first = renewing.user.password
         with pytest.raises(Killed):
-            renewing.renew(steps=Steps(STEPS.index(dies_at)))
+            renewing.renew(steps=Steps(dies_at))
         renewing.rotate_by_hand(overlap_hours=0)
         assert renewing.renew().is_renewed
         assert (renewing.rotations, renewing.refused) == (2, 0)
@@ -258,7 +426,7 @@ class TestATokenThatDoesNotSignIn:
         """A wrong token may also be called a wrong password."""
         renewing.state.behaviour.wrong_token_as_password = code
         with pytest.raises(Killed):
-            renewing.renew(steps=Steps(STEPS.index("before sign_in")))
+            renewing.renew(steps=Steps(BEFORE_TRIAL))
         service_of(renewing.state).tokens.remove(renewing.in_force)
         for _ in range(3):
             assert renewing.renew().decision.state is State.MISSING
@@ -280,25 +448,30 @@ class TestATokenThatDoesNotSignIn:
             renewing.state.advance(hours=24)
             assert renewing.lives(renewing.kept.current.secret)
 
-    def test_where_snowflake_does_not_say_what_the_one_before_is_called_now_another_rotation_is_the_safe_way(
-        self, renewing: Renewing
-    ) -> None:
-        with pytest.raises(Killed):
-            renewing.renew(steps=Steps(STEPS.index("after keep_pending")))
-        pending = renewing.kept.pending
-        assert pending is not None
-        assert pending.formers is not None
-        renewing.store.keep_pending(CONN_ID, replace(pending, formers=None))
+    def test_where_snowflake_does_not_name_the_former_token_it_is_found_by_looking(self, renewing: Renewing) -> None:
+        first = renewing.user.password
+        renewing.names_formers = False
         assert renewing.renew().is_renewed
-        assert renewing.rotations == 2
-        assert renewing.kept.current.secret == renewing.in_force.secret
+        assert renewing.rotations == 1
+        _ends_well(renewing, first)
 
-    def test_another_try_that_rotates_meanwhile_is_no_success_of_this_one(self, renewing: Renewing) -> None:
-        """A worker that was asleep goes on: its secret is not the one in force any more."""
-        with pytest.raises(RenewalFailed, match="somebody else has rotated it"):
-            renewing.renew(steps=RotatedMeanwhile(renewing))
+    def test_a_store_that_stumbles_once_does_not_lose_the_secret(
+        self, renewing: Renewing, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("credential_rotation.renewal.step._KEEPING_WAIT", 0.0)
+        first = renewing.user.password
+        keep, stumbled = renewing.store.keep_pending, []
+
+        def stumble(*arguments: Any) -> None:
+            if not stumbled:
+                stumbled.append(True)
+                raise StoreUnusable("Nothing can be written just now.")
+            keep(*arguments)
+
+        monkeypatch.setattr(renewing.store, "keep_pending", stumble)
         assert renewing.renew().is_renewed
-        assert renewing.kept.current.secret == renewing.in_force.secret
+        assert renewing.rotations == 1
+        _ends_well(renewing, first)
 
     def test_a_token_name_that_means_another_one_than_is_kept_is_a_problem_in_words(self, renewing: Renewing) -> None:
         renewing.renew()
@@ -308,25 +481,85 @@ class TestATokenThatDoesNotSignIn:
         assert "is the token TABLEAU, and extra 'token_name' means OTHER" in str(decision.problem)
         assert renewing.rotations == 1
 
-    def test_when_the_secret_before_is_dead_that_is_said_loudly(self, renewing: Renewing) -> None:
-        service_of(renewing.state).roles.discard(ROLE)
-        with pytest.raises(RenewalFailed, match="WHICH TABLEAU EMBEDS, IS DEAD"):
-            renewing.renew(replace(DUE, overlap_hours=0))
-
-    def test_of_several_secrets_before_it_the_first_to_die_is_told(self, renewing: Renewing) -> None:
-        """One is what Tableau embeds, the others were lost."""
-        renewing.server.faults.script("rotate_token", WithoutSecret("null"))
-        with pytest.raises(UnexpectedAnswer):
-            renewing.renew()
-        dies_at = service_of(renewing.state).tokens[-1].expires_at
-        renewing.state.advance(hours=20)
-        service_of(renewing.state).roles.discard(ROLE)
-        with pytest.raises(RenewalFailed, match=f"lives until {dies_at:%Y-%m-%d %H:%M} UTC"):
-            renewing.renew()
+    def test_when_the_previous_secret_is_dead_that_is_said_loudly(self, renewing: Renewing) -> None:
+        with pytest.raises(RenewalFailed, match="WHICH TABLEAU EMBEDS, IS REFUSED"):
+            renewing.renew(replace(DUE, overlap_hours=0), steps=self._without_role(renewing))
 
 
-def _is_pending(renewing: Renewing, first: str, *, rotations: int, refused: int) -> None:
-    assert (renewing.rotations, renewing.refused) == (rotations, refused)
+class TestSomebodyElseWhoRotates:
+    """A person, a second Airflow, Terraform: seen by what no two rotations have in common, whenever it was."""
+
+    @pytest.mark.parametrize("step", _KILLS[ROTATED:])
+    @pytest.mark.parametrize("later", [timedelta(0), timedelta(seconds=1)], ids=str)
+    def test_right_after_our_own_is_found_in_the_same_run_or_the_next(
+        self, renewing: Renewing, step: int, later: timedelta
+    ) -> None:
+        def rotate() -> None:
+            renewing.state.clock.advance(seconds=later.total_seconds())
+            renewing.rotated_by_another()
+
+        renewals = [renewing.renew(steps=During(step, rotate))]
+        renewing.run_id = "another_run"
+        renewing.state.advance(hours=6)
+        renewals.append(renewing.renew())
+        alarms = " ".join(str(renewal.decision.alarm) for renewal in renewals)
+        assert "Somebody else rotates the token TABLEAU" in alarms
+        assert "Only one may rotate a token" in alarms
+        assert renewing.kept.current.secret == renewing.in_force.secret
+        assert renewing.lives(renewing.kept.current.secret)
+
+    @pytest.mark.parametrize("step", _KILLS[:ROTATED])
+    def test_before_our_own_is_replaced_by_ours_in_the_same_run(self, renewing: Renewing, step: int) -> None:
+        first = renewing.user.password
+        assert renewing.renew(steps=During(step, renewing.rotated_by_another)).is_renewed
+        assert renewing.rotations == 1
+        _ends_well(renewing, first)
+        renewing.state.advance(hours=6)
+        assert renewing.renew().decision.alarm is None
+        assert renewing.kept.current.secret == renewing.in_force.secret
+
+    def test_each_time_is_given_up_and_said(self, renewing: Renewing) -> None:
+        class Always(Steps):
+            def _reach(self, name: str) -> None:
+                super()._reach(name)
+                if name == "after rotate":
+                    renewing.rotated_by_another()
+
+        with pytest.raises(RenewalFailed, match="somebody else rotated it right after"):
+            renewing.renew(steps=Always())
+        assert renewing.see().alarm
+
+    def test_before_our_first_renewal_is_noticed_from_the_first_look_on(self, renewing: Renewing) -> None:
+        assert renewing.look(Wishes()).state is State.NOT_DUE
+        renewing.rotate_by_hand()
+        former = service_of(renewing.state).tokens[-1].name
+        decision = renewing.look(Wishes())
+        assert decision.rotate
+        assert former in str(decision.alarm)
+        renewal = renewing.renew(Wishes())
+        assert renewal.is_renewed
+        assert former in str(renewal.decision.alarm)
+        assert renewing.kept.current.secret == renewing.in_force.secret
+
+    def test_a_second_airflow_that_embeds_what_ours_has_replaced_is_told_so(self, renewing: Renewing) -> None:
+        staging = Renewing(renewing.server, renewing.state)
+        assert staging.look(Wishes()).problem is None
+        renewing.renew()
+        assert "Somebody else rotates" in str(staging.look(Wishes()).alarm)
+        renewing.state.advance(hours=25)
+        assert "run with force" in str(staging.look(Wishes()).problem)
+
+    def test_what_is_told_once_and_has_been_replaced_is_not_told_again(self, renewing: Renewing) -> None:
+        renewing.renew()
+        renewing.rotate_by_hand()
+        assert renewing.renew().decision.alarm
+        renewing.run_id = "another_run"
+        assert renewing.renew().decision.alarm is None
+        assert renewing.look().alarm is None
+
+
+def _is_pending(renewing: Renewing, first: str) -> None:
+    assert renewing.rotations == 1
     kept = renewing.kept
     assert (kept.current.secret, kept.previous) == (first, None)
     assert kept.pending is not None
@@ -385,38 +618,10 @@ class TestWhatStandsInTheWay:
             renewing.renew()
             renewing.state.advance(days=25)
         before = renewing.rotations
-        full = _Full()
-        full.kept = renewing.store.kept
-        renewing.store = full
+        renewing.store.refuses = True
         with pytest.raises(StoreUnusable):
             renewing.renew()
         assert renewing.rotations == before
-
-
-class RotatedMeanwhile(Steps):
-    """Somebody rotates as soon as the new secret is kept."""
-
-    def __init__(self, renewing: Renewing) -> None:
-        super().__init__()
-        self._renewing = renewing
-        self._kept = False
-
-    def around(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def stepped(*given: Any) -> Any:
-            result = call(*given)
-            if name == "keep_pending" and not self._kept:
-                self._kept = True
-                self._renewing.rotate_by_hand()
-            return result
-
-        return stepped
-
-
-class _Full(MemoryTokenStore):
-    """Nothing can be written to it."""
-
-    def _put(self, conn_id: str, kept: KeptTokens) -> None:
-        raise StoreUnusable("Nothing can be written just now.")
 
 
 class TestRemoving:
@@ -452,15 +657,15 @@ class TestRemoving:
         if is_renewed:
             renewing.renew()
             renewing.state.advance(days=25)
-        renewing.server.faults.script("rotate_token", WithoutSecret("null"))
-        with pytest.raises(UnexpectedAnswer):
+        _lose_secrets(renewing)
+        with pytest.raises(SecretLost):
             renewing.renew()
         assert renewing.remove_rotated() == []
         assert renewing.lives(renewing.kept.current.secret)
 
     def test_while_one_is_pending_the_current_one_is_among_the_rotated_ones_and_stays(self, renewing: Renewing) -> None:
         with pytest.raises(Killed):
-            renewing.renew(steps=Steps(STEPS.index("before promote")))
+            renewing.renew(steps=Steps(TRIED))
         assert renewing.remove_rotated() == []
         assert renewing.lives(renewing.kept.current.secret)
 
@@ -468,18 +673,23 @@ class TestRemoving:
 class TestWhatPeopleDo:
     """A person may rotate as well, and write to the Airflow connection."""
 
-    def test_before_anything_is_kept_a_rotation_by_hand_delays_ours(self, renewing: Renewing) -> None:
+    def test_before_the_first_look_a_rotation_by_hand_leaves_open_which_secret_we_have(
+        self, renewing: Renewing
+    ) -> None:
+        first = renewing.user.password
         renewing.rotate_by_hand()
-        assert renewing.renew().decision.state is State.OVERLAP_RUNNING
-        assert renewing.rotations == 0
+        renewal = renewing.renew()
+        assert "which one the Airflow connection holds can't be told" in str(renewal.decision.note)
+        assert (renewal.is_renewed, renewal.decision.alarm) == (True, None)
+        _ends_well(renewing, first)
 
-    def test_while_the_secret_before_lives_a_rotation_by_hand_is_followed_by_ours(self, renewing: Renewing) -> None:
+    def test_while_the_previous_secret_lives_a_rotation_by_hand_is_followed_by_ours(self, renewing: Renewing) -> None:
         renewing.renew()
         first = renewing.kept.current.secret
         renewing.rotate_by_hand()
         renewal = renewing.renew()
         assert renewal.is_renewed
-        assert "or a person rotated" in str(renewal.decision.note)
+        assert "somebody else rotates" in str(renewal.decision.note)
         _ends_well(renewing, first)
 
     def test_after_that_ours_waits_for_a_word(self, renewing: Renewing) -> None:
@@ -492,34 +702,62 @@ class TestWhatPeopleDo:
         assert renewing.rotations == 1
 
     def test_another_token_in_the_connection_counts_while_nothing_was_renewed(self, renewing: Renewing) -> None:
-        with pytest.raises(Killed):
-            renewing.renew(steps=Steps(STEPS.index("before rotate")))
+        renewing.look()
         renewing.rotate_by_hand()
         renewing.user = replace(renewing.user, password=renewing.in_force.secret)
         by_hand = renewing.user.password
-        assert renewing.renew().decision.state is State.OVERLAP_RUNNING
+        decision = renewing.look()
+        assert (decision.state, decision.alarm) == (State.OVERLAP_RUNNING, None)
         renewing.state.advance(days=25)
         assert renewing.renew().is_renewed
         _ends_well(renewing, by_hand)
 
-    def test_another_token_in_the_connection_counts_for_nothing_once_one_was_renewed(self, renewing: Renewing) -> None:
+    def test_a_password_that_is_written_after_a_renewal_counts_again(self, renewing: Renewing) -> None:
+        renewing.renew()
+        renewing.rotate_by_hand()
+        by_hand = renewing.in_force.secret
+        renewing.user = replace(renewing.user, password=by_hand)
+        decision = renewing.look()
+        assert (decision.state, decision.alarm, decision.works) == (State.OVERLAP_RUNNING, None, True)
+        assert (renewing.kept.current.secret, renewing.kept.current.is_renewed) == (by_hand, False)
+        renewing.state.advance(days=25)
+        assert renewing.renew().is_renewed
+        _ends_well(renewing, by_hand)
+
+    def test_one_that_is_not_in_force_is_a_problem_in_words(self, renewing: Renewing) -> None:
+        first = renewing.user.password
         renewing.renew()
         renewed = renewing.kept.current.secret
         renewing.user = replace(renewing.user, password="what somebody has written")
         renewing.state.advance(days=25)
+        decision = renewing.renew(replace(DUE, force=True)).decision
+        assert (decision.state, decision.rotate) == (State.REWRITTEN, False)
+        assert "Empty the password" in str(decision.problem)
+        for password in ("", first, renewed):
+            renewing.user = replace(renewing.user, password=password)
+            assert renewing.see().rotate, password
         renewing.renew()
         _ends_well(renewing, renewed)
 
+    def test_a_connection_whose_password_was_taken_out_is_renewed(self, renewing: Renewing) -> None:
+        renewing.renew()
+        renewed = renewing.kept.current.secret
+        renewing.user = replace(renewing.user, password="")
+        for _ in range(2):
+            renewing.state.advance(days=25)
+            assert renewing.renew().is_renewed
+        assert renewed != renewing.kept.current.secret == renewing.in_force.secret
 
-@pytest.mark.parametrize("roles", [[ROLE], []], ids=["renewed", "refused"])
+
+@pytest.mark.parametrize("is_refused", [False, True], ids=["renewed", "refused"])
 def test_no_log_line_holds_a_secret_though_everybody_logs_at_debug(
-    renewing: Renewing, caplog: pytest.LogCaptureFixture, roles: list[str]
+    renewing: Renewing, caplog: pytest.LogCaptureFixture, is_refused: bool
 ) -> None:
-    service_of(renewing.state).roles = set(roles)
-    first = renewing.user.password
+    first, user = renewing.user.password, service_of(renewing.state)
+    steps = During("after rotate", user.roles.clear) if is_refused else Steps()
     with caplog.at_level(logging.DEBUG):
         try:
-            renewing.renew()
+            renewing.renew(steps=steps)
         except RenewalFailed as refused:
             logging.getLogger().warning("%s", refused)
     assert any("rotated, and its new secret is kept" in line for line in caplog.messages)
@@ -540,7 +778,7 @@ def test_no_log_line_of_what_is_forgotten_and_removed_holds_a_secret(
 
     with caplog.at_level(logging.DEBUG):
         with pytest.raises(Killed):
-            renewing.renew(steps=Steps(STEPS.index("before sign_in")))
+            renewing.renew(steps=Steps(BEFORE_TRIAL))
         note_secrets()
         renewing.rotate_by_hand()
         assert renewing.renew().is_renewed
@@ -548,7 +786,7 @@ def test_no_log_line_of_what_is_forgotten_and_removed_holds_a_secret(
         assert renewing.remove_rotated()
         renewing.state.advance(days=25)
         with pytest.raises(Killed):
-            renewing.renew(steps=Steps(STEPS.index("before sign_in") - 2))
+            renewing.renew(steps=Steps(BEFORE_TRIAL - 2))
         note_secrets()
         service_of(renewing.state).tokens.remove(renewing.in_force)
         renewing.renew()
