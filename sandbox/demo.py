@@ -20,7 +20,7 @@ from sandbox.summary import print_report, print_verdict
 from sandbox.tableau import ExpectedTarget, SandboxCredential, Site, TableauState
 from sandbox.verdict import Embedded, compare_with_report, judge, take_snapshot
 
-OVERLAP_HOURS = 24
+OVERLAP_HOURS = 72
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -60,9 +60,16 @@ def look() -> list[str]:
     params = task.params
     users_of: dict[str, list[User]] = {}
     with task.telling_problems():
-        unusable = {found.snowflake_conn_id for found in task.users()}
-        for user in (task.user(conn_id) for conn_id in params.snowflake_conn_ids if conn_id not in unusable):
-            users_of.setdefault(user.admin_conn_id, []).append(user)
+        unusable = {found.snowflake_conn_id for found in task.users() if not found.user}
+        for conn_id in params.snowflake_conn_ids:
+            if conn_id in unusable:
+                continue
+            try:
+                user = task.user(conn_id)
+            except (UnusableCredential, StoreUnusable) as problem:
+                task.leave(UserReport(conn_id, "", outcome=FAILED, reason=str(problem)))
+            else:
+                users_of.setdefault(user.admin_conn_id, []).append(user)
         for admin_conn_id, theirs in users_of.items():
             _look_at(task, admin_conn_id, theirs)
     users = task.users()

@@ -54,10 +54,14 @@ class Run:
 
 
 class AirflowUnderTest:
-    """An AIRFLOW_HOME with a migrated database, and a process that runs the DAG there."""
+    """An AIRFLOW_HOME with a migrated database, and a process that runs the DAG there.
 
-    def __init__(self, home: Path) -> None:
+    :param settings: environment variables of this Airflow
+    """
+
+    def __init__(self, home: Path, **settings: str) -> None:
         self.home = home
+        self._settings = settings
         self.log = home / "runner.log"
         self._process: subprocess.Popen[str] | None = None
         self._results = -1
@@ -75,6 +79,7 @@ class AirflowUnderTest:
             "NO_PROXY": "127.0.0.1",
             **stage.ENVIRONMENT,
             "DO_NOT_TRACK": "1",
+            **self._settings,
         }
 
     def script(self, name: str, **environment: str) -> str:
@@ -127,10 +132,18 @@ class AirflowUnderTest:
 
     def forget_tokens(self) -> None:
         """Let nothing be kept of any Snowflake."""
-        for name in ("renewals", "arrivals"):
+        for name in ("renewals", "attempts", "arrivals", "fleet"):
             shutil.rmtree(self.home / "credential_rotation" / name, ignore_errors=True)
         with sqlite3.connect(self.home / "airflow.db") as database:
             database.execute("DELETE FROM variable WHERE key LIKE 'credential_rotation_token_of_%'")
+
+    def encrypt_with_another_key(self) -> None:
+        """As if this Airflow had got another Fernet key since the tokens were kept."""
+        with sqlite3.connect(self.home / "airflow.db") as database:
+            database.execute(
+                "UPDATE variable SET val = ? WHERE key LIKE 'credential_rotation_token_of_%'",
+                (Fernet(Fernet.generate_key()).encrypt(b"{}").decode(),),
+            )
 
     def stop(self) -> None:
         """End the process."""

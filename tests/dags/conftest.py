@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+import requests
 
+from sandbox.airflow_settings import connection_environment
+from sandbox.snowflake import KeyPair, SnowflakeServer, SnowflakeState, make_key_pair, snowflake_behind
 from sandbox.tableau import TableauServer, TableauState
 from tests.dags.airflow_under_test import AirflowUnderTest
+from tests.dags.renewal_stage import USERS, Serve, Stage
 from tests.dags.rotations import Rotations
 from tests.dags.small_tableau import BI, ETL, MARKETING, small_tableau
 
@@ -42,3 +46,30 @@ def serve() -> Iterator[Callable[[TableauState], TableauServer]]:
 def tableau(serve: Callable[[TableauState], TableauServer]) -> TableauServer:
     """A small one, with three credentials."""
     return serve(small_tableau(ETL, BI, MARKETING))
+
+
+@pytest.fixture(scope="session")
+def keys() -> KeyPair:
+    return make_key_pair()
+
+
+@pytest.fixture(params=["variable", "aws-secrets-manager://aws_default/credential_rotation/"], ids=["variable", "AWS"])
+def token_store(request: pytest.FixtureRequest, aws: str) -> dict[str, str]:
+    """The environment of runs that keep tokens there: nothing is kept yet."""
+    requests.post(f"{aws}/moto-api/reset", timeout=10).raise_for_status()
+    extra = {"endpoint_url": aws, "region_name": "eu-central-1"}
+    connection = {"conn_type": "aws", "login": "AKIAEXAMPLE", "password": "signs-requests", "extra": extra}
+    return {"CREDENTIAL_ROTATION_TOKEN_STORE": request.param, **connection_environment({"aws_default": connection})}
+
+
+@pytest.fixture
+def staged(
+    airflow: AirflowUnderTest, rotate: Rotations, serve: Serve, keys: KeyPair, token_store: dict[str, str]
+) -> Iterator[Stage]:
+    tableau = serve(small_tableau(*USERS))
+    state: SnowflakeState = snowflake_behind(tableau.state, keys)
+    airflow.forget_tokens()
+    with SnowflakeServer(state) as snowflake:
+        yield Stage(airflow, rotate, tableau, snowflake, keys, token_store)
+    # Tests of other files share this Airflow: a renewed token would be embedded in the place of their connections'.
+    airflow.forget_tokens()

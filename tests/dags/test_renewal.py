@@ -2,101 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import pytest
-import requests
 from airflow._shared.secrets_masker import redact
 
-from credential_rotation.renewals import Renewals
 from sandbox import stage
-from sandbox.airflow_settings import connection_environment
-from sandbox.snowflake import KeyPair, SnowflakeServer, SnowflakeState, make_key_pair, snowflake_behind
-from sandbox.tableau import SandboxCredential, TableauServer, TableauState
-from tests.dags.airflow_under_test import AirflowUnderTest, Run
-from tests.dags.rotations import Rotations
-from tests.dags.small_tableau import BI, ETL, small_tableau
-
-RENEWAL = "renew_snowflake_pat"
-USERS = (ETL, BI)
-Serve = Callable[[TableauState], TableauServer]
-
-
-@pytest.fixture(scope="module")
-def keys() -> KeyPair:
-    return make_key_pair()
-
-
-@pytest.fixture(params=["variable", "aws-secrets-manager://aws_default/credential_rotation/"], ids=["variable", "AWS"])
-def token_store(request: pytest.FixtureRequest, aws: str) -> dict[str, str]:
-    """The environment of runs that keep tokens there: nothing is kept yet."""
-    requests.post(f"{aws}/moto-api/reset", timeout=10).raise_for_status()
-    extra = {"endpoint_url": aws, "region_name": "eu-central-1"}
-    connection = {"conn_type": "aws", "login": "AKIAEXAMPLE", "password": "signs-requests", "extra": extra}
-    return {"CREDENTIAL_ROTATION_TOKEN_STORE": request.param, **connection_environment({"aws_default": connection})}
-
-
-# Where tokens are kept does not matter to these.
-in_variables = pytest.mark.parametrize("token_store", ["variable"], indirect=True)
-
-
-@dataclass
-class Stage:
-    """A Tableau and the Snowflake behind it, and runs of both DAGs beside them."""
-
-    airflow: AirflowUnderTest
-    rotate: Rotations
-    tableau: TableauServer
-    snowflake: SnowflakeServer
-    keys: KeyPair
-    token_store: dict[str, str]
-
-    def connections(self) -> dict[str, dict[str, object]]:
-        connections = stage.airflow_connections(self.tableau.port, self.tableau.state.site)
-        where = {"host": "127.0.0.1", "port": self.snowflake.port}
-        for credential in USERS:
-            fields = connections[stage.snowflake_conn_id(credential)]
-            fields["password"] = credential.secret
-            fields["extra"] = {"account": credential.account, **where}
-        key = base64.b64encode(self.keys.private.encode()).decode()
-        admin = {"account": "acme-prod", "role": "TOKEN_ROTATOR", "private_key_content": key, **where}
-        connections["snowflake_admin"] = {"conn_type": "snowflake", "login": "TOKEN_ROTATION", "extra": admin}
-        return connections
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return self.snowflake.environment | {"CREDENTIAL_ROTATION_SNOWFLAKE_CHECK": "on"} | self.token_store
-
-    def renew(self, **params: Any) -> Run:
-        conf = stage.conf(USERS, **params)
-        run = self.airflow.run(conf, self.connections(), environment=self.environment, dag=RENEWAL)
-        for credential in USERS:
-            self.rotate.secrets |= {token.secret: token.secret for token in self.tokens(credential.login)}
-        return run
-
-    def tokens(self, login: str) -> list[Any]:
-        return list(self.snowflake.state.accounts["acme-prod"].user(login).tokens)
-
-    def in_force(self, login: str) -> Any:
-        return next(token for token in self.tokens(login) if token.rotated_to is None)
-
-
-@pytest.fixture
-def staged(
-    airflow: AirflowUnderTest, rotate: Rotations, serve: Serve, keys: KeyPair, token_store: dict[str, str]
-) -> Iterator[Stage]:
-    tableau = serve(small_tableau(*USERS))
-    state: SnowflakeState = snowflake_behind(tableau.state, keys)
-    airflow.forget_tokens()
-    with SnowflakeServer(state) as snowflake:
-        yield Stage(airflow, rotate, tableau, snowflake, keys, token_store)
-    # Tests of other files share this Airflow: a renewed token would be embedded in the place of their connections'.
-    airflow.forget_tokens()
+from tests.dags.renewal_stage import RENEWAL, USERS, Stage, in_variables, said
+from tests.dags.small_tableau import ETL
 
 
 def test_a_dry_run_says_what_is_due_and_rotates_nothing(staged: Stage) -> None:
@@ -159,19 +71,10 @@ def test_what_is_renewed_is_not_due_any_more_and_nothing_is_published(staged: St
     assert run.states("publish") == ["skipped"]
 
 
-def renewed_hours_ago(staged: Stage, hours: float, *credentials: SandboxCredential) -> None:
-    """As if the renewals had been so long ago."""
-    renewals = Renewals(f"file://{staged.airflow.home}/credential_rotation")
-    for credential in credentials:
-        conn_id = stage.snowflake_conn_id(credential)
-        then = (datetime.now(UTC) - timedelta(hours=hours)).isoformat(timespec="seconds")
-        renewals.renewed(conn_id, replace(renewals.renewal(conn_id), renewed_at=then))
-
-
 @in_variables
 def test_a_token_that_no_rotation_has_brought_to_tableau_is_told_again_and_makes_the_run_red(staged: Stage) -> None:
     staged.renew()
-    renewed_hours_ago(staged, 3, *USERS)  # and the rotation was paused, say
+    staged.snowflake.state.advance(hours=3)  # and the rotation was paused, say
     staged.rotate(
         staged.tableau,
         staged.connections(),
@@ -184,12 +87,15 @@ def test_a_token_that_no_rotation_has_brought_to_tableau_is_told_again_and_makes
     assert "The token of 'snowflake_bi'" in run.told
     assert "is not everywhere in Tableau yet" in run.told
     assert "snowflake_etl" not in run.told
+    [note] = run.report["notes"]
+    assert "snowflake_bi: " in note
+    assert "connections may still hold the token that ends at" in note or "Connections in Tableau" in note
 
 
 @in_variables
 def test_a_narrowed_rotation_has_not_brought_the_token_everywhere(staged: Stage) -> None:
     staged.renew()
-    renewed_hours_ago(staged, 3, *USERS)
+    staged.snowflake.state.advance(hours=3)
     connections, environment = staged.connections(), staged.environment
     for params in ({"content_types": ["datasource"]}, {"projects": ["Default"]}):
         run = staged.rotate(
@@ -206,7 +112,7 @@ def test_after_a_roll_back_the_renewed_token_is_told_again(staged: Stage) -> Non
     staged.rotate(staged.tableau, connections, environment=environment, connections_per_task=5)
     back = staged.rotate(staged.tableau, connections, environment=environment, connections_per_task=5, roll_back=True)
     assert back.state == "success"
-    renewed_hours_ago(staged, 3, *USERS)
+    staged.snowflake.state.advance(hours=3)
     run = staged.renew()
     assert (run.state, run.states("publish")) == ("failed", ["success"])
 
@@ -218,7 +124,7 @@ def test_two_connections_for_one_token_are_one_clear_error(staged: Stage) -> Non
     conf = {"snowflake_conn_ids": ["snowflake_etl", "snowflake_etl_too"]}
     run = staged.airflow.run(conf, connections, environment=staged.environment, dag=RENEWAL)
     assert run.state == "failed"
-    assert "are the same token of the Snowflake user ETL_USER" in run.told
+    assert "are the same token of the Snowflake user ETL_USER" in said(run)
     assert staged.snowflake.requests.count("login") == 0
 
 
@@ -263,7 +169,7 @@ def test_an_account_of_another_administrator_is_one_clear_error(staged: Stage) -
     extra["account"] = "acme-emea"
     run = staged.airflow.run(stage.conf(USERS), connections, environment=staged.environment, dag=RENEWAL)
     assert run.state == "failed"
-    assert "is for another Snowflake account than 'snowflake_admin'" in run.told
+    assert "is for another Snowflake account than 'snowflake_admin'" in said(run)
     assert staged.snowflake.requests.count("login") == 0
 
 

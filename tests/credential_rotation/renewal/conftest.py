@@ -21,6 +21,12 @@ def renewing(
 
 
 @pytest.fixture
+def quick(snowflake_state: SnowflakeState, any_snowflake: SnowflakeServer) -> Renewing:
+    """The same without Snowflake's driver, for what is played at each step."""
+    return Renewing(any_snowflake, snowflake_state, by_the_driver=False)
+
+
+@pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nothing_masked: None) -> Runs:
     """Whole runs of the renewal for a token that lives ten days yet."""
     return Runs(small_account(), f"file://{tmp_path}", monkeypatch)

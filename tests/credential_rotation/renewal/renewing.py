@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from credential_rotation.renewal.user import User
 from credential_rotation.token_stores.kept import KeptTokens
 from sandbox.snowflake import AccessToken, SnowflakeServer, SnowflakeState, TokenStatus
 from sandbox.snowflake.rotation import rotate_token
+from tests.credential_rotation.renewal.in_this_process import InThisProcess, sign_in
 from tests.credential_rotation.token_keeping import MemoryAttempts, MemoryTokenStore
 from tests.sandbox_snowflake.small_account import (
     ACCOUNT,
@@ -26,7 +28,6 @@ from tests.sandbox_snowflake.small_account import (
     KEYS,
     ROTATOR,
     SERVICE,
-    TOKEN,
     account_of,
     service_of,
     token_of,
@@ -94,10 +95,14 @@ class Stepped:
 
 
 class Renewing:
-    """One user's token, and what is kept of it."""
+    """One user's token, and what is kept of it.
 
-    def __init__(self, server: SnowflakeServer, state: SnowflakeState) -> None:
+    :param by_the_driver: whether Snowflake is asked through its real driver, which takes a while
+    """
+
+    def __init__(self, server: SnowflakeServer, state: SnowflakeState, *, by_the_driver: bool = True) -> None:
         self.server = server
+        self._here = None if by_the_driver else InThisProcess(state)
         self.state = state
         self.store = MemoryTokenStore()
         self.attempts = MemoryAttempts()
@@ -106,13 +111,12 @@ class Renewing:
         self.checks = True
         self.names_formers = True
         self.role: str | None = None
-        self.by_hand = 0
         self.user = User(CONN_ID, SERVICE, token_of(state).secret)
 
     def renew(self, wishes: Wishes = DUE, steps: Steps | None = None) -> Renewal:
         """A run, with everything made afresh."""
         steps = steps or Steps()
-        with signed_in_as_admin("snowflake_admin") as admin:
+        with self._signed_in() as admin:
             administration = Stepped(self._admin(admin), steps, "tokens", "rotate")
             store = Stepped(self.store, steps, "adopt", "keep_pending", "promote", "drop_pending")
             attempts = Stepped(self.attempts, steps, "begin", "end")
@@ -124,15 +128,15 @@ class Renewing:
         return admin if self.names_formers else _WithoutNames(admin)
 
     def look(self, wishes: Wishes = DUE) -> Decision:
-        with signed_in_as_admin("snowflake_admin") as admin:
+        with self._signed_in() as admin:
             return self._renewer(admin).look(self.user, wishes)
 
     def see(self, wishes: Wishes = DUE) -> Decision:
-        with signed_in_as_admin("snowflake_admin") as admin:
+        with self._signed_in() as admin:
             return self._renewer(admin).see(self.user, wishes)
 
     def remove_rotated(self) -> list[str]:
-        with signed_in_as_admin("snowflake_admin") as admin:
+        with self._signed_in() as admin:
             return self._renewer(admin).remove_rotated(self.user)
 
     def _renewer(self, admin: SnowflakeAdmin) -> Renewer:
@@ -140,7 +144,18 @@ class Renewing:
         now = admin.now()
         return Renewer(admin, self.store, self.attempts, sign_in, now, run_id=self.run_id, dry_run=self.dry_run)
 
+    @contextmanager
+    def _signed_in(self) -> Iterator[Any]:
+        if self._here:
+            yield self._here
+            return
+        with signed_in_as_admin("snowflake_admin") as admin:
+            yield admin
+
     def _sign_in(self, user: User, secret: str) -> None:
+        if self._here:
+            sign_in(self.state, user.login, secret)
+            return
         extra: dict[str, Any] = {"account": ACCOUNT, "host": "127.0.0.1", "port": self.server.port}
         if self.role:
             extra["role"] = self.role
@@ -154,14 +169,12 @@ class Renewing:
     @property
     def rotations(self) -> int:
         """How many we asked for."""
-        return self.server.requests.count("rotate_token") - self.by_hand
+        return self._here.rotations if self._here else self.server.requests.count("rotate_token")
 
     def rotate_by_hand(self, overlap_hours: int = 24) -> None:
-        """As a person does it, a minute later: Snowflake's times are rounded, so tokens of one second look alike."""
+        """As a person does it, a minute later."""
         self.state.advance(minutes=1)
-        with signed_in_as_admin("snowflake_admin") as person:
-            person.rotate(SERVICE, TOKEN, overlap_hours)
-        self.by_hand += 1
+        rotate_token(self.state, service_of(self.state), token_of(self.state), overlap_hours, created_by="A_PERSON")
 
     def rotated_by_another(self) -> None:
         """Somebody else rotates, in the very moment."""

@@ -134,46 +134,46 @@ def test_the_next_renewal_takes_up_from_what_is_kept(renewing: Renewing) -> None
 
 
 @pytest.mark.parametrize("ends_at", _KILLS)
-def test_wherever_it_is_killed_the_next_run_brings_it_to_its_end(renewing: Renewing, ends_at: int) -> None:
-    first = renewing.user.password
+def test_wherever_it_is_killed_the_next_run_brings_it_to_its_end(quick: Renewing, ends_at: int) -> None:
+    first = quick.user.password
     with pytest.raises(Killed, match=STEPS[ends_at]):
-        renewing.renew(steps=Steps(ends_at))
-    _all_is_well_only_while_something_lives(renewing, first)
-    was_rotated = renewing.rotations
-    renewing.renew()
-    assert renewing.rotations <= was_rotated + 1
-    assert renewing.rotations <= 2
-    assert renewing.refused == 0
-    _ends_well(renewing, first)
-    _all_is_well_only_while_something_lives(renewing, first)
+        quick.renew(steps=Steps(ends_at))
+    _all_is_well_only_while_something_lives(quick, first)
+    was_rotated = quick.rotations
+    quick.renew()
+    assert quick.rotations <= was_rotated + 1
+    assert quick.rotations <= 2
+    assert quick.refused == 0
+    _ends_well(quick, first)
+    _all_is_well_only_while_something_lives(quick, first)
 
 
 @pytest.mark.parametrize("ends_at", _KILLS)
 def test_whatever_time_goes_by_after_a_kill_it_is_not_called_well_while_all_that_is_known_is_dead(
-    renewing: Renewing, ends_at: int
+    quick: Renewing, ends_at: int
 ) -> None:
-    first = renewing.user.password
+    first = quick.user.password
     with pytest.raises(Killed):
-        renewing.renew(steps=Steps(ends_at))
+        quick.renew(steps=Steps(ends_at))
     for days in (0.5, 0.6, 9, 10, 11):
-        renewing.state.advance(days=days)
-        _all_is_well_only_while_something_lives(renewing, first)
+        quick.state.advance(days=days)
+        _all_is_well_only_while_something_lives(quick, first)
 
 
 @pytest.mark.parametrize("ends_at", _KILLS)
-def test_a_kill_at_each_run_never_leaves_a_day_without_a_token_that_works(renewing: Renewing, ends_at: int) -> None:
+def test_a_kill_at_each_run_never_leaves_a_day_without_a_token_that_works(quick: Renewing, ends_at: int) -> None:
     """Killed at the same step twice, and then left to itself."""
-    first = renewing.user.password
+    first = quick.user.password
     for _ in range(2):
         try:
-            renewing.renew(steps=Steps(ends_at))
+            quick.renew(steps=Steps(ends_at))
         except Killed:
-            renewing.state.advance(hours=1)
-        _all_is_well_only_while_something_lives(renewing, first)
-    renewing.renew()
-    assert renewing.refused == 0
-    assert renewing.rotations <= 3
-    _ends_well(renewing, first)
+            quick.state.advance(hours=1)
+        _all_is_well_only_while_something_lives(quick, first)
+    quick.renew()
+    assert quick.refused == 0
+    assert quick.rotations <= 3
+    _ends_well(quick, first)
 
 
 def _all_is_well_only_while_something_lives(renewing: Renewing, distributed: str) -> None:
@@ -434,19 +434,19 @@ class TestANewTokenThatDoesNotSignIn:
 
     @pytest.mark.parametrize("ends_at", range(STEPS.index("before rotate"), len(STEPS)))
     def test_a_new_one_that_a_person_has_rotated_and_that_lives_on_is_not_taken_for_the_one_in_force(
-        self, renewing: Renewing, ends_at: int
+        self, quick: Renewing, ends_at: int
     ) -> None:
         with pytest.raises(Killed):
-            renewing.renew(steps=Steps(ends_at))
-        renewing.state.advance(hours=1)
-        renewing.rotate_by_hand(overlap_hours=24)
-        renewing.state.advance(hours=1)
-        renewal = renewing.renew()
+            quick.renew(steps=Steps(ends_at))
+        quick.state.advance(hours=1)
+        quick.rotate_by_hand(overlap_hours=24)
+        quick.state.advance(hours=1)
+        renewal = quick.renew()
         assert renewal.is_renewed, renewal
-        assert renewing.kept.current.secret == renewing.in_force.secret
+        assert quick.kept.current.secret == quick.in_force.secret
         for _ in range(4):
-            renewing.state.advance(hours=24)
-            assert renewing.lives(renewing.kept.current.secret)
+            quick.state.advance(hours=24)
+            assert quick.lives(quick.kept.current.secret)
 
     def test_where_snowflake_does_not_name_the_former_token_it_is_found_by_looking(self, renewing: Renewing) -> None:
         first = renewing.user.password
@@ -492,31 +492,31 @@ class TestSomebodyElseWhoRotates:
     @pytest.mark.parametrize("step", _KILLS[ROTATED:])
     @pytest.mark.parametrize("later", [timedelta(0), timedelta(seconds=1)], ids=str)
     def test_right_after_our_own_is_found_in_the_same_run_or_the_next(
-        self, renewing: Renewing, step: int, later: timedelta
+        self, quick: Renewing, step: int, later: timedelta
     ) -> None:
         def rotate() -> None:
-            renewing.state.clock.advance(seconds=later.total_seconds())
-            renewing.rotated_by_another()
+            quick.state.clock.advance(seconds=later.total_seconds())
+            quick.rotated_by_another()
 
-        renewals = [renewing.renew(steps=During(step, rotate))]
-        renewing.run_id = "another_run"
-        renewing.state.advance(hours=6)
-        renewals.append(renewing.renew())
+        renewals = [quick.renew(steps=During(step, rotate))]
+        quick.run_id = "another_run"
+        quick.state.advance(hours=6)
+        renewals.append(quick.renew())
         alarms = " ".join(str(renewal.decision.alarm) for renewal in renewals)
         assert "Somebody else rotates the token TABLEAU" in alarms
         assert "Only one may rotate a token" in alarms
-        assert renewing.kept.current.secret == renewing.in_force.secret
-        assert renewing.lives(renewing.kept.current.secret)
+        assert quick.kept.current.secret == quick.in_force.secret
+        assert quick.lives(quick.kept.current.secret)
 
     @pytest.mark.parametrize("step", _KILLS[:ROTATED])
-    def test_before_our_own_is_replaced_by_ours_in_the_same_run(self, renewing: Renewing, step: int) -> None:
-        first = renewing.user.password
-        assert renewing.renew(steps=During(step, renewing.rotated_by_another)).is_renewed
-        assert renewing.rotations == 1
-        _ends_well(renewing, first)
-        renewing.state.advance(hours=6)
-        assert renewing.renew().decision.alarm is None
-        assert renewing.kept.current.secret == renewing.in_force.secret
+    def test_before_our_own_is_replaced_by_ours_in_the_same_run(self, quick: Renewing, step: int) -> None:
+        first = quick.user.password
+        assert quick.renew(steps=During(step, quick.rotated_by_another)).is_renewed
+        assert quick.rotations == 1
+        _ends_well(quick, first)
+        quick.state.advance(hours=6)
+        assert quick.renew().decision.alarm is None
+        assert quick.kept.current.secret == quick.in_force.secret
 
     def test_each_time_is_given_up_and_said(self, renewing: Renewing) -> None:
         class Always(Steps):

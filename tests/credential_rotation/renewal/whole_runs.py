@@ -24,10 +24,9 @@ from credential_rotation.fingerprint import Fingerprints
 from credential_rotation.renewal.tokens import NewSecret, Token
 from credential_rotation.renewals import Arrival, Renewals
 from credential_rotation.retry_policy import RotationRetryPolicy
-from credential_rotation.rotation.snowflake_words import SnowflakeRefused, refusal_in
 from credential_rotation.settings import Settings
-from sandbox.snowflake import SnowflakeState, rotate_token
-from sandbox.snowflake.errors import SnowflakeError
+from sandbox.snowflake import SnowflakeState
+from tests.credential_rotation.renewal.in_this_process import InThisProcess, sign_in
 from tests.credential_rotation.renewal.renewing import Killed, Stepped, Steps
 from tests.credential_rotation.token_keeping import MemoryTokenStore
 from tests.sandbox_snowflake.small_account import ACCOUNT, SERVICE, TOKEN, service_of
@@ -43,33 +42,6 @@ PARAMS: dict[str, Any] = {
     "force": False,
     "remove_rotated": False,
 }
-
-
-class InThisProcess:
-    """The administration, as the real one answers it; see :class:`credential_rotation.hooks.snowflake_admin`."""
-
-    def __init__(self, state: SnowflakeState) -> None:
-        self._state = state
-
-    def now(self) -> datetime:
-        return self._state.clock.now()
-
-    def tokens(self, user: str) -> list[Token]:
-        now = self._state.clock.now()
-        account = self._state.accounts[ACCOUNT]
-        if (found := account.find_user(user)) is None:
-            raise SnowflakeRefused(f"User '{user}' does not exist or not authorized.")
-        return [Token(each.name, each.status(now).value, each.expires_at, each.rotated_to) for each in found.tokens]
-
-    def rotate(self, user: str, token: str, overlap_hours: int) -> NewSecret:
-        found = self._state.accounts[ACCOUNT].user(user)
-        in_force = found.token(token)
-        assert in_force is not None
-        try:
-            former = rotate_token(self._state, found, in_force, overlap_hours)
-        except SnowflakeError as refused:
-            raise SnowflakeRefused(str(refused)) from None
-        return NewSecret(in_force.secret, former.name)
 
 
 class _Failing:
@@ -246,9 +218,7 @@ class Runs:
     def _sign_in(self, conn: Connection, login: str, secret: str) -> None:
         def ask() -> None:
             self.fail_if_asked_to()
-            answer = self.state.sign_in(address=ADDRESS, user=login, secret=secret, client="airflow")
-            if not answer.ok:
-                raise SnowflakeRefused(f"Snowflake refuses {login}: {answer.message}", refusal_in(answer.message))
+            sign_in(self.state, login, secret)
 
         self.steps.around("sign_in", ask)()
 
