@@ -115,6 +115,13 @@ class TestTableauIsNeverDarkInSilence:
         assert "This Airflow has no Fernet key" in said(run)
         assert staged.snowflake.requests.count("rotate_token") == 0
 
+    def test_where_airflow_would_log_what_is_kept_nothing_is_rotated(self, staged: Stage) -> None:
+        environment = staged.environment | {"AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG"}
+        run = staged.airflow.run(stage.conf(USERS), staged.connections(), environment=environment, dag=RENEWAL)
+        assert run.state == "failed"
+        assert "writes each Variable that a task sets into the log" in said(run)
+        assert staged.snowflake.requests.count("rotate_token") == 0
+
     def test_with_another_fernet_key_nothing_is_rotated(self, staged: Stage) -> None:
         staged.renew()
         staged.airflow.encrypt_with_another_key()

@@ -24,7 +24,8 @@ def chosen_store(settings: Settings) -> TokenStore:
     :raises UnusableEnvironment: when the setting names no such place
     """
     if settings.token_store == "variable":  # noqa: S105 (the name of a place)
-        return VariableTokenStore(conf.get("core", "fernet_key", fallback=_NOT_SET_HERE))
+        fernet_key = conf.get("core", "fernet_key", fallback=_NOT_SET_HERE)
+        return VariableTokenStore(fernet_key, is_logged=_supervisor_logs_all())
     if aws := _AWS.fullmatch(settings.token_store):
         return AwsSecretsManagerTokenStore(aws["aws_conn_id"], aws["prefix"])
     raise UnusableEnvironment(
@@ -32,3 +33,16 @@ def chosen_store(settings: Settings) -> TokenStore:
         "the secrets' names>, such as 'aws-secrets-manager://aws_default/credential_rotation/', but is "
         f"{settings.token_store!r}."
     )
+
+
+def _supervisor_logs_all() -> bool:
+    """Whether Airflow writes each Variable that a task sets into the log of its worker, unmasked.
+
+    At DEBUG its supervisor does (airflow.sdk.execution_time.supervisor, "Received message from task runner").
+    """
+    level = conf.get("logging", "logging_level", fallback="INFO")
+    of_supervisor = _SUPERVISOR.search(conf.get("logging", "namespace_levels", fallback=""))
+    return (of_supervisor["level"] if of_supervisor else level).strip().upper() == "DEBUG"
+
+
+_SUPERVISOR = re.compile(r"(?:^|[\s,])supervisor\s*=\s*(?P<level>\w+)")

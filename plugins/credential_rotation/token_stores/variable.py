@@ -17,10 +17,12 @@ class VariableTokenStore:
     """One Variable per credential, so that each change of it is one write.
 
     :param fernet_key: Airflow's; without one, Airflow would keep the tokens as plain text
+    :param is_logged: whether Airflow would write them into a log
     """
 
-    def __init__(self, fernet_key: str) -> None:
+    def __init__(self, fernet_key: str, *, is_logged: bool = False) -> None:
         self._fernet_key = fernet_key
+        self._is_logged = is_logged
 
     def read(self, conn_id: str) -> KeptTokens | None:
         """What is kept of a credential; None when nothing is.
@@ -83,6 +85,12 @@ class VariableTokenStore:
             raise StoreUnusable(
                 "This Airflow has no Fernet key, so it would keep tokens as plain text: set [core] fernet_key "
                 "(AIRFLOW__CORE__FERNET_KEY), the same everywhere."
+            )
+        if self._is_logged:
+            raise StoreUnusable(
+                "While [logging] logging_level is DEBUG, Airflow writes each Variable that a task sets into the log of "
+                "its worker, as plain text: set it to INFO, or namespace_levels to 'supervisor=INFO', or keep tokens in "
+                "AWS Secrets Manager. Nothing was kept."
             )
         tokens = {"current": kept.current, "previous": kept.previous, "pending": kept.pending}
         text = json.dumps({name: token.as_dict() for name, token in tokens.items() if token is not None})

@@ -10,6 +10,8 @@ from airflow.sdk.execution_time.comms import GetVariable, GetVariableKeys, PutVa
 from airflow.sdk.log import redact
 
 from credential_rotation.secrecy import forms_of
+from credential_rotation.settings import Settings
+from credential_rotation.token_stores.chosen import chosen_store
 from credential_rotation.token_stores.kept import KeptToken, KeptTokens, StoreUnusable
 from credential_rotation.token_stores.variable import VariableTokenStore
 from tests.credential_rotation.hooks.telling import all_that_is_told_by
@@ -211,3 +213,29 @@ def test_a_secret_is_in_no_repr() -> None:
     for token in (OLD, NEW, NEWER):
         assert token.secret not in repr(kept)
         assert token.secret not in repr(token)
+
+
+@pytest.mark.parametrize(
+    ("level", "namespaces", "refuses"),
+    [
+        ("INFO", "", False),
+        ("DEBUG", "", True),
+        ("debug", "botocore=INFO", True),
+        ("DEBUG", "sqlalchemy=INFO supervisor=INFO", False),
+        ("DEBUG", "supervisor = WARNING, botocore=DEBUG", False),
+        ("INFO", "botocore=INFO,supervisor=debug", True),
+        ("DEBUG", "my.supervisor=INFO", True),
+    ],
+)
+def test_where_airflow_would_log_them_no_token_is_written(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, level: str, namespaces: str, refuses: bool
+) -> None:
+    monkeypatch.setenv("AIRFLOW__LOGGING__LOGGING_LEVEL", level)
+    monkeypatch.setenv("AIRFLOW__LOGGING__NAMESPACE_LEVELS", namespaces)
+    store = chosen_store(Settings.from_environment({}))
+    if refuses:
+        with pytest.raises(StoreUnusable, match="writes each Variable that a task sets into the log"):
+            store.adopt("etl", OLD)
+    else:
+        store.adopt("etl", OLD)
+    assert bool([each for each in supervisor.sent if isinstance(each, PutVariable)]) is not refuses
