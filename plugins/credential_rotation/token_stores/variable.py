@@ -89,8 +89,8 @@ class VariableTokenStore:
         if self._is_logged:
             raise StoreUnusable(
                 "While [logging] logging_level is DEBUG, Airflow writes each Variable that a task sets into the log of "
-                "its worker, as plain text: set it to INFO, or namespace_levels to 'supervisor=INFO', or keep tokens in "
-                "AWS Secrets Manager. Nothing was kept."
+                "its worker, as plain text: set it to INFO, or namespace_levels to 'supervisor=INFO', or keep tokens "
+                "in AWS Secrets Manager. Nothing was kept."
             )
         tokens = {"current": kept.current, "previous": kept.previous, "pending": kept.pending}
         text = json.dumps({name: token.as_dict() for name, token in tokens.items() if token is not None})
