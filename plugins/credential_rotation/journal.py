@@ -1,6 +1,7 @@
 """What a mapped task has done so far, kept in a file.
 
-A retry does only the rest, and the report sees what a killed task had done.
+A retry does only the rest, and the report sees what a killed task had done: a target is named in the file before it is
+written to, so one without an outcome *may hold the token*.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from dataclasses import dataclass
 
 from credential_rotation.failure_marks import FailureMarks
 from credential_rotation.rotation.outcomes import Outcome
-from credential_rotation.rotation.records import ConnectionRecord
+from credential_rotation.rotation.records import ConnectionRecord, may_hold_the_token
 from credential_rotation.run_folder import RunFolder
 
 _SECONDS_BETWEEN_SAVES = 2.0
+# So many targets are named at a time: a file for each write would cost more than the write.
+_NAMED_AHEAD = 32
 
 
 class Journal:
@@ -46,6 +49,10 @@ class Journal:
         ours = {target.key for target in targets}
         before = _read(folder, self._name)
         self._records = {record.key: record for record in before.records if record.key in ours}
+        # What an earlier try was at when it was killed.
+        self._unknown = before.begun & ours
+        self._begun: set[str] = set(self._unknown)
+        self._named: set[str] = set(self._unknown)
         goes_on = not before.is_finished and before.generation == generation
         # In the file, too: a try that is killed must not make a person clear the task twice.
         self._anew = (
@@ -55,6 +62,16 @@ class Journal:
         self._save()
         if marks and goes_on:
             marks.make_good(record for record in self._records.values() if record.key not in self._anew)
+
+    def begin(self, target: ConnectionRecord) -> None:
+        """Name a target in the file, before it is written to for the first time in this try."""
+        with self._lock:
+            self._begun.add(target.key)
+            if target.key not in self._named:
+                keys = [each.key for each in self._targets]
+                at = keys.index(target.key)
+                self._named |= set(keys[at : at + _NAMED_AHEAD]) - self._records.keys() | {target.key}
+                self._save()
 
     def left(self) -> list[ConnectionRecord]:
         """The targets that there is something to do with, with what is known from earlier tries.
@@ -77,6 +94,8 @@ class Journal:
             before, failed = self._records.get(record.key), record.outcome is Outcome.FAILED
             self._records[record.key] = record
             self._anew.discard(record.key)
+            for keys in (self._begun, self._named, self._unknown):
+                keys.discard(record.key)
             # Of a single connection, each step counts: a killed task is to go on where it was.
             at_once = failed or len(self._targets) == 1
             if at_once:
@@ -87,18 +106,21 @@ class Journal:
                 self._save()
 
     def close(self) -> None:
-        """Write what is not written yet."""
+        """Write what is not written yet. What was named ahead and not begun is as it was."""
         with self._lock:
+            self._named = set(self._begun)
             self._save()
 
     def finish(self) -> None:
         """The task has come to its end, good or bad: whoever runs it again wants all of it that is not well."""
         with self._lock:
             self._is_finished = True
+            self._named = set(self._begun)
             self._save()
 
     def _latest(self) -> list[ConnectionRecord]:
-        return [self._records.get(target.key, target) for target in self._targets]
+        latest = [self._records.get(target.key, target) for target in self._targets]
+        return [may_hold_the_token(each) if each.key in self._unknown else each for each in latest]
 
     def _save(self) -> None:
         self._saved_at = time.monotonic()
@@ -108,24 +130,28 @@ class Journal:
                 "generation": self._generation,
                 "finished": self._is_finished,
                 "anew": sorted(self._anew),
-                "started": [target.key for target in self._targets],
+                "begun": sorted(self._named),
                 "records": [record.as_dict() for record in self._records.values()],
             },
         )
 
 
 def read_journals(folder: RunFolder, plan_id: str) -> tuple[list[str], list[ConnectionRecord]]:
-    """Of all mapped tasks: the keys of the targets that were started on, and the latest outcome of each."""
-    started: list[str] = []
+    """Of all mapped tasks: the keys of targets that may have been written to, and the latest outcome of each.
+
+    A target that has no outcome, or one from before its latest update, may hold the token.
+    """
+    begun: set[str] = set()
     latest: dict[str, ConnectionRecord] = {}
     for name in folder.names(_place(plan_id)):
         journal = _read(folder, name)
-        started += journal.started
+        begun |= journal.begun
         for record in journal.records:
             # The targets may have been dealt out anew: attempts are carried on, so more of them are later.
             if record.key not in latest or _lateness(record) > _lateness(latest[record.key]):
                 latest[record.key] = record
-    return started, list(latest.values())
+    records = [may_hold_the_token(each) if each.key in begun else each for each in latest.values()]
+    return sorted(begun | latest.keys()), records
 
 
 def _place(plan_id: str) -> str:
@@ -138,9 +164,13 @@ def _lateness(record: ConnectionRecord) -> tuple[int, bool, bool]:
 
 @dataclass(frozen=True)
 class _Kept:
-    """What is in a journal's file; ``anew`` are the keys of what is to be tried again though it failed for good."""
+    """What is in a journal's file.
 
-    started: list[str]
+    :param begun: the keys of targets that may have been written to since they have a record, if they have one
+    :param anew: the keys of what is to be tried again though it failed for good
+    """
+
+    begun: set[str]
     records: list[ConnectionRecord]
     generation: str
     is_finished: bool
@@ -151,7 +181,7 @@ def _read(folder: RunFolder, name: str) -> _Kept:
     content = folder.read(name) or {}
     records = [ConnectionRecord.from_dict(each) for each in content.get("records", [])]
     return _Kept(
-        started=content.get("started", []),
+        begun=set(content.get("begun", [])),
         records=records,
         generation=content.get("generation", ""),
         is_finished=content.get("finished", not content),  # where there is none, nothing goes on

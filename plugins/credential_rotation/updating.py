@@ -16,11 +16,11 @@ from credential_rotation.journal import Journal
 from credential_rotation.plan_files import check_token
 from credential_rotation.retry_policy import ConnectionsFailed, ConnectionsUnfinished
 from credential_rotation.rotation.credentials import SnowflakeCredential, UnusableCredential
-from credential_rotation.rotation.one_connection import Orders, left_alone
+from credential_rotation.rotation.one_connection import Orders, left_alone, put_back
 from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.proof import Embedded, Prover
 from credential_rotation.rotation.read_back import ReadBack
-from credential_rotation.rotation.records import ConnectionRecord
+from credential_rotation.rotation.records import KILLED, ConnectionRecord
 from credential_rotation.rotation.snowflake_words import SnowflakeRefused, SnowflakeUnreachable
 from credential_rotation.rotation.update_batch import BatchResult, update_batch
 from credential_rotation.snowflake_check import SnowflakeCheck
@@ -69,12 +69,13 @@ def update_targets(
             journal.note(left_alone(target, reason))
     left = [_under_way(target) for target in left if str(target.snowflake_conn_id) in credentials]
     check = SnowflakeCheck()
-    if canary and task.settings.snowflake_check:
-        _check_in_snowflake(task, check, journal, left, credentials)
     site = targets[0].tableau_conn_id
     with task.tableau(site, in_flight=in_flight, sharers=task.settings.parallel_tasks) as hook:
         for secret in (secret for each in credentials.values() for secret in each.secrets):
             hook.keep_secret(secret)
+        orders = _orders(task, hook, check, canary=canary)
+        if canary and task.settings.snowflake_check:
+            left = _checked_in_snowflake(task, check, journal, left, credentials, orders=orders)
         try:
             result = update_batch(
                 TableauSite(hook),
@@ -83,7 +84,8 @@ def update_targets(
                 in_flight=in_flight,
                 done=journal.note,
                 hold=lambda target: marks.hold(budget, target.snowflake_conn_id) if marks else None,
-                orders=_orders(task, hook, check, canary=canary),
+                begin=journal.begin,
+                orders=orders,
             )
         except TableauError as problem:
             if marks:
@@ -113,21 +115,27 @@ def _orders(task: ThisTask, hook: TableauHook, check: SnowflakeCheck, *, canary:
     )
 
 
-def _check_in_snowflake(
+def _checked_in_snowflake(
     task: ThisTask,
     check: SnowflakeCheck,
     journal: Journal,
     targets: Sequence[ConnectionRecord],
     credentials: Mapping[str, SnowflakeCredential],
-) -> None:
+    *,
+    orders: Orders,
+) -> list[ConnectionRecord]:
     """See that what is about to be embedded can sign in to Snowflake; nothing is written yet.
 
-    :raises ConnectionsFailed: when Snowflake refuses it
+    :return: the canaries to continue with. One that may hold a refused token, since an earlier try was killed, is to be
+        put back.
+    :raises ConnectionsFailed: when Snowflake refuses it, and nothing was written
     :raises SnowflakeUnreachable: when Snowflake can't be asked
     """
+    continued = []
     for target in targets:
-        if target.touched:
-            continue  # It is written already, and to be brought to its end.
+        if target.is_under_way or (target.touched and target.outcome is not None):
+            continued.append(target)  # It is written already, and to be brought to its end.
+            continue
         credential = credentials[str(target.snowflake_conn_id)]
         embedded = Embedded(credential.conn_id, target.new_username or credential.login, credential.token)
         try:
@@ -136,6 +144,15 @@ def _check_in_snowflake(
             refused = isinstance(problem, SnowflakeRefused)
             reason = f"{'Snowflake refuses' if refused else 'Snowflake could not be asked about'} the token of "
             reason += f"'{credential.conn_id}', user {embedded.username}: {problem}"
+            if target.touched and refused:
+                stage = put_back(replace(target, reason=f"{KILLED}. {reason}"), credential, orders)
+                journal.note(stage.record)
+                if stage.record.undoing:
+                    continued.append(stage.record)
+                continue
+            if target.touched:
+                continued.append(target)
+                continue
             if not refused:
                 reason += " If Airflow is not to reach Snowflake, set CREDENTIAL_ROTATION_SNOWFLAKE_CHECK to off."
             final = refused or task.is_last_try
@@ -144,6 +161,9 @@ def _check_in_snowflake(
                 journal.finish()
                 raise ConnectionsFailed(f"{reason} Nothing was written to Tableau for it.") from None
             raise
+        else:
+            continued.append(target)
+    return continued
 
 
 def _credentials_of(

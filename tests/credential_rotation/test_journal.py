@@ -69,11 +69,54 @@ def failures(folder: RunFolder) -> tuple[int, int]:
     return count.final, count.passing
 
 
-def test_at_first_everything_is_left_and_the_report_knows_what_was_started(folder: RunFolder) -> None:
+def test_at_first_everything_is_left_and_nothing_was_written_to(folder: RunFolder) -> None:
     journal = start(folder)
     assert journal.left() == TARGETS
     assert journal.records() == []
-    assert read_journals(folder, PLAN) == ([each.key for each in TARGETS], [])
+    assert read_journals(folder, PLAN) == ([], [])
+
+
+MANY = [target(number) for number in range(journal_module._NAMED_AHEAD * 2 + 5)]
+
+
+def keys(records: Sequence[ConnectionRecord]) -> list[str]:
+    return [record.key for record in records]
+
+
+@pytest.mark.parametrize("begun", [0, 1, 2, 31, 32, 33, 40, len(MANY)])
+def test_what_a_kill_leaves_is_known_to_be_perhaps_written(folder: RunFolder, begun: int) -> None:
+    """Without a word and without a save: what was begun is named, and little besides."""
+    journal = start(folder, targets=MANY)
+    for each in MANY[:begun]:
+        journal.begin(each)
+    named, records = read_journals(folder, PLAN)
+    assert records == []
+    assert set(named) >= set(keys(MANY[:begun]))
+    assert len(named) <= begun + journal_module._NAMED_AHEAD
+    left = start(folder, targets=MANY).left()
+    assert keys(left) == keys(MANY)
+    assert {each.key for each in left if each.touched} == set(named)
+    assert all("was killed" in str(each.reason) for each in left if each.touched)
+
+
+def test_a_record_from_before_the_latest_update_says_nothing_of_it(folder: RunFolder) -> None:
+    first = start(folder)
+    first.begin(TARGETS[0])
+    first.note(failed(TARGETS[0], retriable=True))
+    first.close()
+    start(folder).begin(TARGETS[0])
+    [key], [record] = read_journals(folder, PLAN)
+    assert (key, record.touched) == (TARGETS[0].key, True)
+    assert start(folder).left()[0].touched
+
+
+def test_what_was_named_ahead_and_not_begun_is_as_it_was_when_the_task_ends(folder: RunFolder) -> None:
+    journal = start(folder)
+    journal.begin(TARGETS[0])
+    journal.note(updated(TARGETS[0]))
+    journal.close()
+    assert read_journals(folder, PLAN) == ([TARGETS[0].key], [updated(TARGETS[0])])
+    assert start(folder).left() == TARGETS[1:]
 
 
 def test_a_retry_does_only_the_rest_and_knows_the_earlier_tries(folder: RunFolder) -> None:
@@ -167,10 +210,11 @@ def test_another_task_and_another_plan_have_journals_of_their_own(folder: RunFol
     one, other = start(folder, "update-0", TARGETS[:2]), start(folder, "update-1", TARGETS[2:])
     one.note(updated(TARGETS[0]))
     one.close()
+    other.begin(TARGETS[2])
     assert other.left() == TARGETS[2:]
     assert Journal(folder, "plan-2", "update-0", TARGETS).left() == TARGETS
     started, records = read_journals(folder, PLAN)
-    assert sorted(started) == sorted(each.key for each in TARGETS)
+    assert started == [TARGETS[0].key, TARGETS[2].key, TARGETS[3].key]
     assert records == [updated(TARGETS[0])]
 
 

@@ -14,7 +14,7 @@ from credential_rotation.rotation.credentials import SnowflakeCredential
 from credential_rotation.rotation.outcomes import Outcome, Proof
 from credential_rotation.rotation.proof import Embedded, NotProved, Prover, Proving, Waiting
 from credential_rotation.rotation.read_back import ReadBack
-from credential_rotation.rotation.records import ConnectionRecord
+from credential_rotation.rotation.records import KILLED, ConnectionRecord
 from credential_rotation.rotation.snowflake_words import SnowflakeRefused, SnowflakeUnreachable, refusal_in
 from credential_rotation.rotation.update import Writable, embed_and_read_back, of_missing
 from credential_rotation.tableau.errors import NotFound, TableauError, Throttled
@@ -74,9 +74,19 @@ def next_step(site: Writable, target: ConnectionRecord, credential: SnowflakeCre
     if record.saved_at is None:
         record = replace(record, reason=f"{_PERHAPS_SAVED} {record.reason}")
     log.error("%s did not pass: %s", record.title, record.reason)
+    return put_back(record, credential, orders)
+
+
+def put_back(record: ConnectionRecord, credential: SnowflakeCredential, orders: Orders) -> Stage:
+    """Begin to put back what a canary embedded before, where that is possible.
+
+    In a step of its own, so that it is known what is under way before it is.
+
+    :param record: with the reason why it did not pass
+    """
     if why_not := _why_not_put_back(record, credential, orders):
-        return Stage(replace(record, reason=f"{_shouted(record)} {why_not}"))
-    # In a step of its own, so that it is known what is under way before it is.
+        reason = f"{_shouted(record)} {why_not}"
+        return Stage(replace(record, outcome=Outcome.FAILED, reason=reason, retriable=False))
     return Stage(replace(record, outcome=None, reason=None, proving=None, undoing=record.reason), wait=0.0)
 
 
@@ -98,7 +108,8 @@ def left_alone(target: ConnectionRecord, reason: str) -> ConnectionRecord:
         )
         return replace(target, outcome=Outcome.FAILED, reason=reason, retriable=False)
     if target.touched:
-        return replace(target, outcome=Outcome.FAILED, reason=f"{target.reason} {reason}", retriable=False)
+        said = f"{target.reason or KILLED} {reason}"
+        return replace(target, outcome=Outcome.FAILED, reason=said, retriable=False)
     return replace(target, outcome=Outcome.NOT_ATTEMPTED, reason=reason, retriable=False)
 
 
@@ -230,7 +241,8 @@ def _not_known(credential: SnowflakeCredential) -> str:
 
 def _shouted(target: ConnectionRecord) -> str:
     why = target.undoing or target.reason or ""
-    return f"{target.title.upper()} {MAY_HOLD if why.startswith(_PERHAPS_SAVED) else DID_NOT_CONNECT}: {why}"
+    may = why.startswith((_PERHAPS_SAVED, KILLED))
+    return f"{target.title.upper()} {MAY_HOLD if may else DID_NOT_CONNECT}: {why}"
 
 
 def _with_hint(reason: str, orders: Orders) -> str:

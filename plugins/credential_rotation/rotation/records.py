@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from credential_rotation.rotation.outcomes import GREEN, Outcome, Proof
@@ -144,6 +144,17 @@ class ConnectionRecord:
             ruled_out = tuple(Proof(each) for each in proving["ruled_out"])
             known["proving"] = Proving(**(proving | {"ruled_out": ruled_out}))
         return cls(**known)
+
+
+KILLED = "a try of its task was killed while it may have been written to, so Tableau may hold the new token"
+
+
+def may_hold_the_token(record: ConnectionRecord) -> ConnectionRecord:
+    """A connection of which nobody knows what came of its latest update: its task was killed."""
+    known = replace(record, touched=True)
+    if record.outcome in (None, Outcome.NOT_ATTEMPTED):
+        return replace(known, reason=record.reason if record.is_under_way else KILLED, outcome=None)
+    return known
 
 
 _DEFAULTS = {field.name: field.default for field in fields(ConnectionRecord)}

@@ -14,7 +14,7 @@ from credential_rotation.rotation.one_connection import why_unfinished
 from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.records import ConnectionRecord
 
-NO_WORD = "its task ended without a word (killed?), so Tableau may hold the old or the new token; run again"
+NO_WORD = "its task ended without reporting a result (killed?), so Tableau may hold the old or the new token; run again"
 NOT_REACHED = "the run ended before its turn came"
 CANARY_FAILED = "the connection on which this credential was validated failed"
 
@@ -185,7 +185,7 @@ def settle(
         elif record.key in outcomes:
             settled.append(_settled(outcomes[record.key]))
         elif record.key in started:
-            settled.append(replace(record, outcome=Outcome.FAILED, reason=NO_WORD))
+            settled.append(replace(record, outcome=Outcome.FAILED, reason=NO_WORD, touched=True))
         else:
             reason = failed_canaries.get(record.snowflake_conn_id) or not_reached or NOT_REACHED
             settled.append(replace(record, outcome=Outcome.NOT_ATTEMPTED, reason=reason))

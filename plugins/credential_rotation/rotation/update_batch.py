@@ -11,7 +11,7 @@ from credential_rotation.rotation.budget import Hold
 from credential_rotation.rotation.credentials import SnowflakeCredential
 from credential_rotation.rotation.one_connection import Orders, Stage, failed_by, next_step
 from credential_rotation.rotation.outcomes import Outcome
-from credential_rotation.rotation.records import ConnectionRecord
+from credential_rotation.rotation.records import KILLED, ConnectionRecord
 from credential_rotation.rotation.update import Writable
 from credential_rotation.tableau.errors import TableauError, Throttled
 
@@ -43,6 +43,7 @@ def update_batch(
     in_flight: int,
     done: Callable[[ConnectionRecord], None],
     hold: Callable[[ConnectionRecord], Hold | None],
+    begin: Callable[[ConnectionRecord], None] = lambda _: None,
     orders: Orders | None = None,
 ) -> BatchResult:
     """Update all targets, some at a time, those of one item one after the other; one outcome for each.
@@ -51,10 +52,11 @@ def update_batch(
     :param in_flight: items that are worked on at once
     :param done: is told at once how far each connection is, from any thread
     :param hold: asked before each update that was not tried before, why it must not start
+    :param begin: is told before a connection may be written to, from any thread
     :raises TableauError: what concerns all connections, a refused sign-in say; the targets whose turn did not come are
         told as not attempted first
     """
-    work = _BatchWork(site, credentials, done, hold, orders or Orders())
+    work = _BatchWork(site, credentials, orders or Orders(), done=done, hold=hold, begin=begin)
     records = work.on_all(targets, in_flight)
     if work.fatal:
         raise work.fatal
@@ -68,14 +70,17 @@ class _BatchWork:
         self,
         site: Writable,
         credentials: Mapping[str, SnowflakeCredential],
+        orders: Orders,
+        *,
         done: Callable[[ConnectionRecord], None],
         hold: Callable[[ConnectionRecord], Hold | None],
-        orders: Orders,
+        begin: Callable[[ConnectionRecord], None],
     ) -> None:
         self._site = site
         self._credentials = credentials
         self._done = done
         self._hold = hold
+        self._begin = begin
         self._orders = orders
         self.retry_after: float | None = None
         self.proof_in: float | None = None
@@ -125,9 +130,11 @@ class _BatchWork:
         if self.retry_after is not None and not under_way:
             return Stage(_held_back(target, HELD_UP, retriable=True))
         # What failed before may be tried again: only new updates are held back.
-        hold = self._hold(target) if not target.attempts else None
+        hold = None if target.attempts or target.touched else self._hold(target)
         if hold:
             return Stage(_held_back(target, hold.reason, retriable=hold.retriable))
+        if target.proving is None:
+            self._begin(target)
         began = time.monotonic()
         stage = self._next_step(target)
         return replace(stage, record=_timed(stage.record, target, time.monotonic() - began))
@@ -163,7 +170,11 @@ def _timed(record: ConnectionRecord, before: ConnectionRecord, step: float) -> C
 
 
 def _held_back(target: ConnectionRecord, reason: str, *, retriable: bool) -> ConnectionRecord:
-    if target.attempts:
+    if target.outcome is not None:
         # It failed in an earlier try of the task; that is what the report must say.
         return replace(target, retriable=retriable)
+    if target.touched:
+        return replace(
+            target, outcome=Outcome.FAILED, reason=f"{target.reason or KILLED}; {reason}", retriable=retriable
+        )
     return replace(target, outcome=Outcome.NOT_ATTEMPTED, reason=reason, retriable=retriable)
