@@ -99,12 +99,20 @@ class RenewalTask(RunningTask):
         return kept.renewed(conn.password or "") if kept is not None and conn is not None else None
 
     def current(self, conn_id: str) -> str | None:
-        """The fingerprint of a renewed token that counts; None where the Airflow connection's own does.
+        """The fingerprint of what Tableau is to embed: the renewed token, or the Airflow connection's own.
 
         :raises StoreUnusable: when it can't be read
         """
-        renewed = self.renewed(conn_id)
-        return self.fingerprints.of(renewed.secret) if renewed else None
+        renewed, conn = self.renewed(conn_id), airflow_connection(conn_id)
+        secret = renewed.secret if renewed else (conn.password if conn else None)
+        return self.fingerprints.of(secret) if secret else None
+
+    def has_arrived(self, conn_id: str, token: str | None) -> bool:
+        """Whether every connection in Tableau embeds a token, as far as rotations have told.
+
+        :param token: its fingerprint
+        """
+        return token is not None and self.renewals.arrival(conn_id).is_everywhere(token, self.settings.tableau_conn_ids)
 
 
 def _this_worker_s_clock() -> datetime:

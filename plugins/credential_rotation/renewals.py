@@ -26,9 +26,10 @@ class Renewal:
     :param renewed_at: ISO 8601, by Snowflake's clock
     :param run_id: the run that did it
     :param announced: the token that the rotation was told of last
-    :param token: what it led to
-    :param previous_ends_at: when the first of the previous secrets that still work ends; ISO 8601
-    :param overlap_hours: for how long previous secrets live on, as the latest run wanted it
+    :param token: what Tableau is to embed: what it led to, or what a person has put into the Airflow connection
+    :param waiting_since: since when that is not everywhere in Tableau; None where it is, or where it never changed
+    :param previous_ends_at: when the first secret ended, or ends, that Tableau may have held since then; ISO 8601
+    :param overlap_hours: for how long previous secrets live on, as that renewal wanted it
     :param worked_at: when what Tableau is to embed was last seen to sign in; ISO 8601, by Snowflake's clock
     """
 
@@ -36,6 +37,7 @@ class Renewal:
     run_id: str | None = None
     announced: str | None = None
     token: str | None = None
+    waiting_since: str | None = None
     previous_ends_at: str | None = None
     overlap_hours: int | None = None
     worked_at: str | None = None
@@ -87,8 +89,8 @@ class Renewals:
 
     def end(self, conn_id: str, former: str) -> None:
         """Write down what came of it: the former token that it made, or nothing."""
-        *earlier, latest = self.of(conn_id)
-        self._write(conn_id, [*earlier, replace(latest, former=former)])
+        attempts = self.of(conn_id)  # none, if somebody has emptied the folder
+        self._write(conn_id, [*attempts[:-1], *(replace(latest, former=former) for latest in attempts[-1:])])
 
     def arrival(self, conn_id: str) -> Arrival:
         """Which token of a credential has arrived in Tableau; without anything where that is not known."""

@@ -25,9 +25,13 @@ def renewals(tmp_path: Path) -> Renewals:
 def told_long_ago(renewals: Renewals) -> Any:
     """A task of the renewal, on the day after the rotation was told of a token that is to be on two sites."""
     yesterday = (NOW - timedelta(hours=30)).isoformat()
-    renewals.renewed(ETL, Renewal(yesterday, "a run", announced="fp", token="fp"))
-    settings = SimpleNamespace(tableau_conn_ids=("site_a", "site_b"))
-    return SimpleNamespace(renewals=renewals, settings=settings, current=lambda _: "fp")
+    renewals.renewed(ETL, Renewal(yesterday, "a run", announced="fp", token="fp", waiting_since=yesterday))
+    return SimpleNamespace(
+        renewals=renewals,
+        current=lambda _: "fp",
+        user_report=lambda _: None,
+        has_arrived=lambda conn_id, token: renewals.arrival(conn_id).is_everywhere(token, ("site_a", "site_b")),
+    )
 
 
 def test_a_token_that_is_on_one_of_two_sites_is_not_everywhere(renewals: Renewals) -> None:
