@@ -11,7 +11,7 @@ import pytest
 
 from credential_rotation.fingerprint import Fingerprints
 from credential_rotation.ledgers import Ledgers
-from credential_rotation.planning import _what_to_roll_back, _with_what_is_current
+from credential_rotation.planning import _note_of_sign_ins, _what_to_roll_back, _with_what_is_current
 from credential_rotation.rotation.inventory import Inventory
 from credential_rotation.rotation.ledger import Ledger
 from credential_rotation.rotation.outcomes import Exclusion, Outcome
@@ -153,3 +153,24 @@ def test_what_holds_another_token_or_was_changed_since_then_did_not_hold_it(ledg
     assert decided(ledgers, [*changed, ALONE], force=True) == {
         "one": "to do", "other": "to do", "connection-00002": "held it",
     }  # fmt: skip
+
+
+def signing_in_by(word: str, reason: Exclusion | None = Exclusion.OTHER_SIGN_IN) -> ConnectionRecord:
+    return target(1, authentication_type=word, reason=reason)
+
+
+def test_ways_to_sign_in_that_are_not_known_are_noted_with_their_words() -> None:
+    okta, oauth = signing_in_by("Okta"), signing_in_by("oauth", Exclusion.OAUTH)
+    records = [okta, signing_in_by("auth-none"), okta, oauth, signing_in_by("username-password", None)]
+    [told] = _note_of_sign_ins(records)
+    assert told.endswith("not known to mean user and password: 'Okta' (2), 'auth-none' (1).")
+
+
+def test_nothing_is_noted_where_every_way_to_sign_in_is_known() -> None:
+    assert _note_of_sign_ins([signing_in_by("oauth", Exclusion.OAUTH), signing_in_by("", None)]) == []
+
+
+def test_of_many_words_for_ways_to_sign_in_the_most_frequent_are_noted() -> None:
+    words = [f"word {number}" for number in range(12) for _ in range(12 - number)]
+    [told] = _note_of_sign_ins([signing_in_by(word) for word in words])
+    assert told.endswith("'word 9' (3) and 2 more.")

@@ -38,6 +38,7 @@ _COLUMNS = [
     "canary",
     "content_url",
     "seconds",
+    "authentication_type",
 ]
 
 
