@@ -22,7 +22,7 @@ def run_html(reports: str, dag_id: str, run_id: str) -> bytes:
     shown = {"dag_id": dag_id, "run_id": run_id, "rotation": ROTATION, "renewal": RENEWAL}
     if dag_id not in DAG_IDS:
         return as_bytes(template("other_dag.html").render(shown))
-    stamp = stamp_of(f"{reports}/{dag_id}/{run_id}/report.json")
+    stamp = stamp_of(RunFolder(dag_id, run_id, reports).url("report.json"))
     if stamp is None:
         return as_bytes(template("no_report.html").render(shown))
 
