@@ -215,7 +215,7 @@ class TestCounts:
 class TestTables:
     """For spreadsheets, and for the task log."""
 
-    @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+    @pytest.mark.parametrize("start", ["=", "+", "-", "@", "＝"])
     def test_what_a_spreadsheet_would_take_for_a_formula_is_a_text(self, start: str) -> None:
         name = start + "SUM(A1:A9)"
         text = report(target(1, content_name=name, project=name, owner=name, outcome=Outcome.UPDATED)).as_csv()
