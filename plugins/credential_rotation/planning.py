@@ -52,12 +52,15 @@ def make_plan(
     split(left, params.connections_per_task, parallel=task.settings.parallel_tasks)
     if params.dry_run:
         records = [replace(r, outcome=Outcome.PLANNED) if r.is_target and r.outcome is None else r for r in records]
+    problems = [problem for site in sites for problem in _problems_of(site)]
+    if task.named_by_events.problem:
+        problems.append(task.named_by_events.problem)
     plan = Plan(
         # Journals of an earlier plan of this run, before somebody cleared it, must not count for this one.
         plan_id=uuid.uuid4().hex[:12],
         content=sum(len(site.inventory.items) for site in sites),
         notes=tuple(notes),
-        problems=tuple(problem for site in sites for problem in _problems_of(site)),
+        problems=tuple(problems),
         records=tuple(records),
         sites={site.tableau_conn_id: site.site_key for site in sites},
     )

@@ -22,8 +22,8 @@ from credential_rotation.fleet.model import (
 from credential_rotation.fleet.site_state import SiteState, UserState
 from credential_rotation.renewals import Renewal, Renewals
 from credential_rotation.run_folder import RunFolder
+from credential_rotation.triggering_events import RENEWAL
 
-RENEWAL = "renew_snowflake_pat"
 DAG_IDS = (ROTATION, RENEWAL)
 
 

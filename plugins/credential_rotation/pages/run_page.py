@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from credential_rotation.announcements import ROTATION
-from credential_rotation.fleet.reading import DAG_IDS, RENEWAL, read_run
+from credential_rotation.fleet.reading import DAG_IDS, read_run
 from credential_rotation.pages.answers import as_bytes
 from credential_rotation.pages.environment import template
 from credential_rotation.pages.kept import Kept, stamp_of
 from credential_rotation.pages.renewal_page import renewal_values
 from credential_rotation.pages.report_page import report_context
 from credential_rotation.run_folder import RunFolder
+from credential_rotation.triggering_events import RENEWAL
 
 _kept = Kept()
 
