@@ -9,6 +9,7 @@ from functools import cached_property
 
 from airflow.sdk import Connection
 
+from credential_rotation.file_names import json_file
 from credential_rotation.hooks.snowflake import sign_in_with_password
 from credential_rotation.hooks.snowflake_admin import signed_in_as_admin
 from credential_rotation.renewal.params import RenewalParams
@@ -62,11 +63,11 @@ class RenewalTask(RunningTask):
 
     def leave(self, user: UserReport) -> None:
         """Leave what is known of a user's token for the tasks that follow, and for the report."""
-        self.folder.write(f"work/users/{user.snowflake_conn_id}.json", user.as_dict())
+        self.folder.write(f"work/users/{json_file(user.snowflake_conn_id)}", user.as_dict())
 
     def user_report(self, conn_id: str) -> UserReport | None:
         """What was left of a user."""
-        values = self.folder.read(f"work/users/{conn_id}.json")
+        values = self.folder.read(f"work/users/{json_file(conn_id)}")
         return UserReport(**values) if values else None
 
     def users(self) -> list[UserReport]:
@@ -75,11 +76,11 @@ class RenewalTask(RunningTask):
 
     def begin(self, conn_id: str, at: datetime) -> None:
         """Leave word that a token may be rotated from now on: if this task says no more, somebody has to look."""
-        self.folder.write(f"work/begun/{conn_id}.json", at.isoformat())
+        self.folder.write(f"work/begun/{json_file(conn_id)}", at.isoformat())
 
     def begun_at(self, conn_id: str) -> datetime | None:
         """When the renewal of a token was begun, by Snowflake's clock."""
-        at = self.folder.read(f"work/begun/{conn_id}.json")
+        at = self.folder.read(f"work/begun/{json_file(conn_id)}")
         return datetime.fromisoformat(at) if at else None
 
     def keep_time(self, now: datetime) -> None:

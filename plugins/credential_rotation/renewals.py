@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from credential_rotation.file_names import json_file
 from credential_rotation.renewal.attempts import Attempt
 from credential_rotation.run_folder import Folder
 
@@ -72,15 +73,15 @@ class Renewals:
 
     def renewal(self, conn_id: str) -> Renewal:
         """The latest renewal of a credential; without anything where there was none."""
-        return Renewal(**_known(Renewal, self._folder("renewals").read(f"{conn_id}.json")))
+        return Renewal(**_known(Renewal, self._folder("renewals").read(json_file(conn_id))))
 
     def renewed(self, conn_id: str, renewal: Renewal) -> None:
         """Keep what is known of a renewal."""
-        self._folder("renewals").write(f"{conn_id}.json", asdict(renewal))
+        self._folder("renewals").write(json_file(conn_id), asdict(renewal))
 
     def of(self, conn_id: str) -> list[Attempt]:
         """The latest rotations that were about to be sent, the oldest first."""
-        found = self._folder("attempts").read(f"{conn_id}.json")
+        found = self._folder("attempts").read(json_file(conn_id))
         return [Attempt(**_known(Attempt, each)) for each in found] if isinstance(found, list) else []
 
     def begin(self, conn_id: str, attempt: Attempt) -> None:
@@ -94,18 +95,18 @@ class Renewals:
 
     def arrival(self, conn_id: str) -> Arrival:
         """Which token of a credential has arrived in Tableau; without anything where that is not known."""
-        return Arrival(**_known(Arrival, self._folder("arrivals").read(f"{conn_id}.json")))
+        return Arrival(**_known(Arrival, self._folder("arrivals").read(json_file(conn_id))))
 
     def arrived(self, conn_id: str, arrival: Arrival) -> None:
         """Keep that a token has arrived."""
-        self._folder("arrivals").write(f"{conn_id}.json", asdict(self.arrival(conn_id).also(arrival)))
+        self._folder("arrivals").write(json_file(conn_id), asdict(self.arrival(conn_id).also(arrival)))
 
     def departed(self, conn_id: str) -> None:
         """Let it not be known any more which token is in Tableau."""
-        self._folder("arrivals").remove(f"{conn_id}.json")
+        self._folder("arrivals").remove(json_file(conn_id))
 
     def _write(self, conn_id: str, attempts: list[Attempt]) -> None:
-        self._folder("attempts").write(f"{conn_id}.json", [asdict(each) for each in attempts[-_MOST_ATTEMPTS:]])
+        self._folder("attempts").write(json_file(conn_id), [asdict(each) for each in attempts[-_MOST_ATTEMPTS:]])
 
     def _folder(self, name: str) -> Folder:
         return Folder(f"{self.reports}/{name}")
