@@ -20,6 +20,7 @@ from credential_rotation.tableau.content import ContentType
 from credential_rotation.tableau.errors import (
     BadAnswer,
     EditRefused,
+    EmptyAnswer,
     NotAllowed,
     NotFound,
     RandomRefusal,
@@ -31,6 +32,7 @@ from credential_rotation.tableau.errors import (
     Throttled,
     Unreachable,
 )
+from credential_rotation.tableau.success import METADATA, VIEW_DATA
 from credential_rotation.tableau.tableau_site import TableauSite
 from credential_rotation.tableau.transport import LONGEST_WAIT, QUICK_TRIES, retry_after_seconds
 from sandbox.tableau import (
@@ -100,8 +102,8 @@ UNWELL: dict[str, tuple[Fault, type[TableauError], str]] = {
     "silence, then the end": (Silence(0.05, then="close"), Unreachable, "no answer from"),
     "JSON": (OtherFormat(), BadAnswer, "the answer is JSON, but XML was asked for"),
     "JSON that calls itself XML": (RawAnswer(200, '{"a": 1}', XML), BadAnswer, "the answer is JSON"),
-    "nothing": (EmptyBody(), BadAnswer, "the answer is empty"),
-    "blanks": (RawAnswer(200, " \n ", XML), BadAnswer, "the answer is empty"),
+    "nothing": (EmptyBody(), EmptyAnswer, "the answer is empty"),
+    "blanks": (RawAnswer(200, " \n ", XML), EmptyAnswer, "the answer is empty"),
     "XML cut short": (CutShort(), BadAnswer, "it may be cut short"),
     "another XML": (RawAnswer(200, "<rss><channel/></rss>", XML), BadAnswer, "no tsResponse: <rss>"),
     "XHTML": (RawAnswer(200, "<?xml version='1.0'?><html/>", XML), BadAnswer, "no tsResponse: <html>"),
@@ -464,18 +466,18 @@ def test_what_is_to_be_sent_once_is_sent_once_renews_no_session_and_spoils_none(
     hook: TableauHook, server: TableauServer, site: Site, fault: Fault, where: str
 ) -> None:
     view = site.add_workbook("Overview").views[0]
-    operation, endpoint, media = {
-        "another service": ("simple_request", "/api/v1/vizql-data-service/simple-request", "application/json"),
-        "below the site": ("view_data", f"views/{view.id}/data", "text/csv"),
+    operation, endpoint, success = {
+        "another service": ("simple_request", "/api/v1/vizql-data-service/simple-request", METADATA),
+        "below the site": ("view_data", f"views/{view.id}/data", VIEW_DATA),
     }[where]
     hook.version()
     server.requests.clear()
-    server.faults.script(operation, [fault, RawAnswer(200, "7", media)])
+    server.faults.script(operation, [fault, RawAnswer(200, "7", success.media)])
     with pytest.raises(TableauError):
-        hook.fetch("GET", endpoint, media, once=True)
+        hook.fetch("GET", endpoint, success, once=True)
     assert server.requests.counts() == {operation: 1}
     # It was not Tableau's session that had ended.
-    assert hook.fetch("GET", endpoint, media, once=True) == b"7"
+    assert hook.fetch("GET", endpoint, success, once=True) == b"7"
     assert server.requests.counts() == {operation: 2}
 
 
@@ -485,5 +487,5 @@ def test_a_401_of_what_may_be_sent_again_renews_the_session(
     read(hook, orders)
     server.requests.clear()
     server.faults.script("simple_request", SessionLost())
-    hook.fetch("GET", "/api/v1/vizql-data-service/simple-request", "application/json")
+    hook.fetch("GET", "/api/v1/vizql-data-service/simple-request", METADATA)
     assert [server.requests.count(operation) for operation in ("simple_request", "sign_in")] == [2, 1]
