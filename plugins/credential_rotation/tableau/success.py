@@ -24,9 +24,6 @@ from credential_rotation.tableau.reading import Received
 XML, JSON, CSV = "application/xml", "application/json", "text/csv"
 
 _MIB = 1024 * 1024
-# A full page has 1,000 items: that is 32 KiB for each, twice what an item with a long name, a description of 4,000
-# letters and a hundred tags takes. Of a view's data it is enough to know that there is some.
-_MOST_BYTES = {XML: 32 * _MIB, JSON: 8 * _MIB, CSV: _MIB}
 
 
 @dataclass(frozen=True)
@@ -36,21 +33,22 @@ class Success:
     :param holds: the elements, or keys of JSON, of which the answer has at least one; empty: any answer of Tableau's
     :param media: the type of the answer
     :param may_be_empty: whether a 2xx without a body is enough
+    :param most: the most bytes that are read of it, decompressed
     """
 
     holds: tuple[str, ...] = ()
     media: str = XML
     may_be_empty: bool = False
-
-    @property
-    def most_bytes(self) -> int:
-        """The most that is read of the answer, decompressed."""
-        return _MOST_BYTES[self.media]
+    most: int = 8 * _MIB
 
 
 def listing(container: str) -> Success:
-    """A list, or a page of one. Where nothing is in it, Tableau still says how long it is."""
-    return Success(("pagination", container))
+    """A list, or a page of one. Where nothing is in it, Tableau still says how long it is.
+
+    A page has 1,000 items: the limit leaves 64 KiB for each, more than twice what one takes with a name of 255
+    characters, a description of 4,000, three bytes each, and a hundred tags.
+    """
+    return Success(("pagination", container), most=64 * _MIB)
 
 
 ANY_ANSWER = Success()
@@ -68,9 +66,10 @@ REFRESH = JOB = Success(("job",))
 JOBS = listing("backgroundJobs")
 CANCEL_JOB = Success(may_be_empty=True)
 # Without fields there can be no query; the caller looks for them.
-METADATA = Success(media=JSON)
-QUERY = Success(("data",), media=JSON)
-VIEW_DATA = Success(media=CSV)
+METADATA = Success(media=JSON, most=4 * _MIB)
+QUERY = Success(("data",), media=JSON, most=4 * _MIB)
+# It is enough to know that there is some: the data of a view may have any size.
+VIEW_DATA = Success(media=CSV, most=_MIB)
 
 
 def element_of(received: Received, success: Success, what: str, redact: Callable[[str], str]) -> Element:
@@ -81,7 +80,7 @@ def element_of(received: Received, success: Success, what: str, redact: Callable
     :raises TableauError: when it is no success
     """
     body = _body_of_2xx(received, success, what, redact)
-    if not body.strip():
+    if not body or body.isspace():
         if success.may_be_empty:
             return Element("tsResponse")
         raise EmptyAnswer(f"{what}: the answer is empty.", status=received.status)
@@ -116,7 +115,7 @@ def _body_of_2xx(received: Received, success: Success, what: str, redact: Callab
         raise refusal(received, what, redact)
     if received.body is None:
         raise AnswerTooLarge(
-            f"{what}: the answer has more than {success.most_bytes // _MIB} MiB when decompressed, which is the limit. "
+            f"{what}: the answer has more than {success.most // _MIB} MiB when decompressed, which is the limit. "
             "Tableau's own are smaller: find out what answers in its place.",
             status=received.status,
         )

@@ -174,7 +174,7 @@ class Transport:
             response = self._http.send(
                 prepared, timeout=(CONNECT_TIMEOUT, self._settings.timeout), allow_redirects=False, **self._route
             )
-            return receive(response, request.success.most_bytes)
+            return receive(response, request.success.most)
         except requests.RequestException as error:
             return self._unreachable(error, request.what)
         except BadAnswer as error:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from credential_rotation.tableau.content import ContentType
@@ -18,64 +16,27 @@ from credential_rotation.tableau.errors import (
     TableauError,
     Throttled,
 )
-from credential_rotation.tableau.tableau_data import NoDataHere, TableauData
+from credential_rotation.tableau.tableau_data import NoDataHere
 from credential_rotation.tableau.tableau_site import TableauSite
 from sandbox import tableau as sandbox
-from sandbox.tableau import Fault, Pass, RawAnswer, Site, TableauServer, snowflake_connection
+from sandbox.tableau import Fault, Pass, RawAnswer, Site, TableauServer
 from tests.credential_rotation.hooks.connecting import Connect
+from tests.credential_rotation.tableau.operations import (
+    DATABASE,
+    EVERY_OPERATION,
+    MAY_BE_EMPTY,
+    SIGNING_IN,
+    Operations,
+)
 
-XML, JSON, CSV = "application/xml", "application/json", "text/csv"
-LISTS = ("list_datasources", "list_workbooks", "list_flows", "list_virtual_connections", "list_users")
-DATABASE = ("read_metadata", "query_datasource", "view_data")
-# By these, Tableau says that it is done by the status alone.
-MAY_BE_EMPTY = ("sign_out", "cancel_job")
-SIGNING_IN = ("server_info", "sign_in")
-OTHERS = ("query_connections", "update_connection", "get_datasource", "refresh", "get_job", "list_jobs", "list_views")
-EVERY_OPERATION = (*SIGNING_IN, *LISTS, *OTHERS, *DATABASE, *MAY_BE_EMPTY)
-
+XML, JSON = "application/xml", "application/json"
 REDIRECTS = (301, 302, 303, 307, 308)
 NEITHER_DONE_NOR_REFUSED = (101, 199, 300, 304, 305, 306, 309, 350, 399)
 ERROR = '<tsResponse><error code="{}"><summary>No</summary><detail>not now</detail></error></tsResponse>'
 
-Do = Callable[[str], object]
 
-
-@pytest.fixture
-def do(connect: Connect, server: TableauServer, site: Site) -> Do:
-    """Does what takes this request, on a site where everything else works."""
-    server.state.accounts.add_account("acme-prod").add_user("ETL_USER", ["old-secret"])
-    orders = site.add_datasource("Orders", has_extracts=True, connections=[snowflake_connection()])
-    live = site.add_datasource("Live", connections=[snowflake_connection()])
-    overview = site.add_workbook("Overview", connections=[snowflake_connection()])
-    hook = connect(run="a run")
-
-    def do(operation: str) -> object:
-        if operation in SIGNING_IN:
-            return hook.version()
-        tableau, data = TableauSite(hook), TableauData(hook)
-        found = {each.id: each for kind in ContentType for each in tableau.content(kind)}
-        connection = tableau.connections(found[orders.id])[0]
-        return {
-            "list_users": tableau.user_names,
-            "query_connections": lambda: tableau.connections(found[live.id]),
-            "update_connection": lambda: tableau.embed(found[orders.id], connection, "SVC", "new-secret"),
-            "get_datasource": lambda: data.query_one_row(found[live.id]),
-            "read_metadata": lambda: data.query_one_row(found[live.id]),
-            "query_datasource": lambda: data.query_one_row(found[live.id]),
-            "list_views": lambda: data.view_data(found[overview.id]),
-            "view_data": lambda: data.view_data(found[overview.id]),
-            "refresh": lambda: data.refresh(found[orders.id]),
-            "get_job": lambda: data.job(server.state.queue_job(orders).id),
-            "list_jobs": lambda: data.unfinished_refreshes(found[orders.id]),
-            "cancel_job": lambda: data.cancel(server.state.queue_job(orders).id),
-            "sign_out": hook.sign_out,
-        }[operation]()
-
-    return do
-
-
-@pytest.mark.parametrize("operation", [each for each in EVERY_OPERATION if each not in LISTS[:4]])
-def test_each_operation_is_done_where_nothing_is_wrong(do: Do, server: TableauServer, operation: str) -> None:
+@pytest.mark.parametrize("operation", EVERY_OPERATION)
+def test_each_operation_is_done_where_nothing_is_wrong(do: Operations, server: TableauServer, operation: str) -> None:
     server.faults.script(operation, Pass(), times=2)
     do(operation)
     assert server.faults.consumed
@@ -84,7 +45,7 @@ def test_each_operation_is_done_where_nothing_is_wrong(do: Do, server: TableauSe
 @pytest.mark.parametrize("operation", EVERY_OPERATION)
 @pytest.mark.parametrize("status", NEITHER_DONE_NOR_REFUSED)
 def test_a_status_that_is_neither_success_nor_refusal_is_a_bad_answer(
-    do: Do, server: TableauServer, operation: str, status: int
+    do: Operations, server: TableauServer, operation: str, status: int
 ) -> None:
     server.faults.script(operation, RawAnswer(status, "", XML), times=99)
     with pytest.raises(BadAnswer) as raised:
@@ -97,7 +58,7 @@ def test_a_status_that_is_neither_success_nor_refusal_is_a_bad_answer(
 @pytest.mark.parametrize("operation", EVERY_OPERATION)
 @pytest.mark.parametrize("status", REDIRECTS)
 def test_a_redirect_that_does_not_say_where_to_is_no_success(
-    do: Do, server: TableauServer, operation: str, status: int
+    do: Operations, server: TableauServer, operation: str, status: int
 ) -> None:
     server.faults.script(operation, RawAnswer(status, "", XML), times=99)
     with pytest.raises((TableauError, NoDataHere)):
@@ -106,7 +67,9 @@ def test_a_redirect_that_does_not_say_where_to_is_no_success(
 
 @pytest.mark.parametrize("operation", [each for each in EVERY_OPERATION if each not in (*MAY_BE_EMPTY, *DATABASE)])
 @pytest.mark.parametrize("answer", [RawAnswer(200, "", XML), RawAnswer(204, "", XML), RawAnswer(202, " \r\n", XML)])
-def test_a_2xx_that_says_nothing_is_no_success(do: Do, server: TableauServer, operation: str, answer: Fault) -> None:
+def test_a_2xx_that_says_nothing_is_no_success(
+    do: Operations, server: TableauServer, operation: str, answer: Fault
+) -> None:
     server.faults.script(operation, answer, times=99)
     with pytest.raises(BadAnswer) as raised:
         do(operation)
@@ -116,7 +79,7 @@ def test_a_2xx_that_says_nothing_is_no_success(do: Do, server: TableauServer, op
 @pytest.mark.parametrize("operation", MAY_BE_EMPTY)
 @pytest.mark.parametrize("status", [200, 202, 204])
 def test_what_tableau_answers_with_nothing_is_a_success_then(
-    do: Do, server: TableauServer, operation: str, status: int
+    do: Operations, server: TableauServer, operation: str, status: int
 ) -> None:
     server.faults.script(operation, RawAnswer(status, "", XML))
     do(operation)
@@ -130,7 +93,7 @@ def test_what_tableau_answers_with_nothing_is_a_success_then(
 )
 @pytest.mark.parametrize("body", ["<tsResponse/>", "<tsResponse><other/></tsResponse>"])
 def test_an_answer_without_what_was_asked_for_is_a_bad_answer(
-    do: Do, server: TableauServer, operation: str, body: str
+    do: Operations, server: TableauServer, operation: str, body: str
 ) -> None:
     server.faults.script(operation, RawAnswer(200, body, XML), times=99)
     with pytest.raises(BadAnswer):
@@ -150,7 +113,7 @@ def test_an_answer_without_what_was_asked_for_is_a_bad_answer(
     ],
 )
 def test_an_error_of_tableau_s_is_a_refusal_whatever_its_status_says(
-    do: Do, server: TableauServer, operation: str, code: str, kind: type[TableauError]
+    do: Operations, server: TableauServer, operation: str, code: str, kind: type[TableauError]
 ) -> None:
     server.faults.script(operation, RawAnswer(200, ERROR.format(code), XML), times=999)
     if operation == "sign_out" and code == "401002":
@@ -161,7 +124,7 @@ def test_an_error_of_tableau_s_is_a_refusal_whatever_its_status_says(
 
 
 @pytest.mark.parametrize("status", [200, 304])
-def test_an_update_that_is_forbidden_in_words_is_not_done(do: Do, server: TableauServer, status: int) -> None:
+def test_an_update_that_is_forbidden_in_words_is_not_done(do: Operations, server: TableauServer, status: int) -> None:
     body = "" if status == 304 else ERROR.format("403004")
     server.faults.script("update_connection", RawAnswer(status, body, XML), times=99)
     with pytest.raises(NotAllowed if status == 200 else BadAnswer):
@@ -179,7 +142,7 @@ def test_an_update_that_is_forbidden_in_words_is_not_done(do: Do, server: Tablea
     ],
 )
 def test_an_error_in_json_is_a_refusal_whatever_its_status_says(
-    do: Do, server: TableauServer, operation: str, body: str
+    do: Operations, server: TableauServer, operation: str, body: str
 ) -> None:
     server.faults.script(operation, RawAnswer(200, body, JSON), times=99)
     with pytest.raises((RequestRefused, NoDataHere), match=r"Validation failed\."):
@@ -187,14 +150,14 @@ def test_an_error_in_json_is_a_refusal_whatever_its_status_says(
 
 
 @pytest.mark.parametrize("body", ["{}", "[]", "7", "null", '{"data": {}}', '{"rows": [1]}', "[" * 100_000])
-def test_a_query_that_is_answered_without_data_shows_nothing(do: Do, server: TableauServer, body: str) -> None:
+def test_a_query_that_is_answered_without_data_shows_nothing(do: Operations, server: TableauServer, body: str) -> None:
     server.faults.script("query_datasource", RawAnswer(200, body, JSON), times=99)
     with pytest.raises(BadAnswer, match=r"lacks what Tableau answers to that \(data\)|no JSON"):
         do("query_datasource")
 
 
 @pytest.mark.parametrize("items", ["<datasources/>", '<pagination totalAvailable="0"/>'])
-def test_a_list_with_nothing_in_it_is_a_list(do: Do, server: TableauServer, connect: Connect, items: str) -> None:
+def test_a_list_with_nothing_in_it_is_a_list(connect: Connect, server: TableauServer, items: str) -> None:
     server.faults.script("list_datasources", RawAnswer(200, f"<tsResponse>{items}</tsResponse>", XML))
     assert TableauSite(connect()).content(ContentType.DATASOURCE) == []
 
