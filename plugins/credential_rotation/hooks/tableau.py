@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 from xml.etree.ElementTree import Element
 
 import requests
@@ -32,7 +33,7 @@ from credential_rotation.tableau.pace import Pace
 from credential_rotation.tableau.reading import ACCEPT_ENCODING, Received
 from credential_rotation.tableau.session import SessionSeal, TableauSession
 from credential_rotation.tableau.session_sharing import SessionSharing, SessionStore, host_lock_file
-from credential_rotation.tableau.settings import Auth, TableauSettings, from_airflow_connection
+from credential_rotation.tableau.settings import Auth, TableauSettings, from_airflow_connection, is_loopback
 from credential_rotation.tableau.sign_in import credentials_with_site
 from credential_rotation.tableau.success import ANY_ANSWER, SERVER_INFO, SIGN_IN, SIGN_OUT, XML, Success, listing
 from credential_rotation.tableau.traffic import Traffic
@@ -121,7 +122,7 @@ class TableauHook(HttpHook):
         extra_options: dict[str, Any] | None = None,  # noqa: ARG002 (the parent's signature)
     ) -> requests.Session:
         """A ``requests`` session for this Tableau: alive between requests, without cookies, not yet signed in."""
-        session = _SessionWithoutRedirects()
+        session = _CautiousSession()
         session.auth = _no_auth
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         session.verify = self.settings.verify
@@ -322,14 +323,26 @@ class TableauHook(HttpHook):
         )
 
 
-class _SessionWithoutRedirects(requests.Session):
-    """Leaves redirects to the transport.
-
-    Requests would follow them anywhere; and it stumbles over one that is no address, even when told to follow none.
-    """
+class _CautiousSession(requests.Session):
+    """Leads a request to where the Airflow connection says, and nowhere else."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 (the parent's signature)
-        return None
+        """Leave redirects to the transport.
+
+        Requests would follow them anywhere; and it stumbles over one that is no address, even when told to follow none.
+        """
+        return
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: bool | None, verify: Any, cert: Any) -> Any:
+        """Take proxies from the environment, as requests does, but not for this machine.
+
+        What is meant for this machine would be sent to another one, and plain http would be read there.
+        """
+        named = dict(proxies or {})
+        merged = super().merge_environment_settings(url, dict(named), stream, verify, cert)
+        if is_loopback(urlsplit(url).hostname or ""):
+            merged["proxies"] = {**self.proxies, **named}
+        return merged
 
 
 def _path(session: TableauSession, endpoint: str) -> str:
