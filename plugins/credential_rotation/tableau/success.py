@@ -24,6 +24,7 @@ from credential_rotation.tableau.reading import Received
 XML, JSON, CSV = "application/xml", "application/json", "text/csv"
 
 _MIB = 1024 * 1024
+_NO_JSON = object()
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def element_of(received: Received, success: Success, what: str, redact: Callable
     try:
         root = tsxml.parse(body, received.content_type)
     except BadAnswer as error:
-        raise BadAnswer(f"{what}: {redact(str(error))}.", status=received.status) from None
+        raise BadAnswer(f"{what}: {error}.", status=received.status) from None
     if root.find("error") is not None:
         raise refusal(received, what, redact)
     if success.holds and all(root.find(name) is None for name in success.holds):
@@ -123,15 +124,22 @@ def _body_of_2xx(received: Received, success: Success, what: str, redact: Callab
 
 
 def _check_json(body: bytes, received: Received, success: Success, what: str, redact: Callable[[str], str]) -> None:
-    try:
-        answer: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        raise BadAnswer(f"{what}: the answer is no JSON.", status=received.status) from None
+    answer = _read_json(body)
+    if answer is _NO_JSON:
+        raise BadAnswer(f"{what}: the answer is no JSON.", status=received.status)
     said = answer if isinstance(answer, dict) else {}
     if said.keys() & {"error", "errorCode", "tab-error-code"}:
         raise refusal(received, what, redact)
     if success.holds and not any(isinstance(said.get(name), list) for name in success.holds):
         raise _lacks(success, what, received)
+
+
+def _read_json(body: bytes) -> Any:
+    """What is said; ``_NO_JSON`` in place of the parser's own error, which holds all of the answer."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return _NO_JSON
 
 
 def _lacks(success: Success, what: str, received: Received) -> BadAnswer:

@@ -186,15 +186,10 @@ class Transport:
 
     def _redirected(self, received: Received, method: str, url: str) -> str:
         here, conn = _shown_origin(url), f"the Airflow connection '{self._settings.conn_id}'"
-        try:
-            # As requests reads it: two parsers may disagree where a URL with a backslash leads.
-            target = requests.Request("GET", urljoin(url, received.headers.get("Location", ""))).prepare().url or ""
-            same_origin = _origin(target) == _origin(url)
-        except ValueError:
-            raise RedirectRefused(
-                f"{here} redirects to something that is no address.", status=received.status
-            ) from None
-        if not same_origin:
+        target = _target(url, received.headers.get("Location", ""))
+        if target is None:
+            raise RedirectRefused(f"{here} redirects to something that is no address.", status=received.status)
+        if _origin(target) != _origin(url):
             there = self._redact(_shown_origin(target))
             raise RedirectRefused(
                 f"{here} redirects to {there}. Nothing was sent there, since it might be anybody. If Tableau is there, "
@@ -287,6 +282,17 @@ def _log_quick_try(state: RetryCallState) -> None:
     wait = state.next_action.sleep if state.next_action else 0.0
     error = state.outcome.exception() if state.outcome else None
     log.warning("%s Trying again in %.1f s.", error, wait)
+
+
+def _target(url: str, location: str) -> str | None:
+    """Where a redirect leads; None where that is no address."""
+    try:
+        # As requests reads it: two parsers may disagree where a URL with a backslash leads.
+        target = requests.Request("GET", urljoin(url, location)).prepare().url or ""
+        _origin(target)
+    except ValueError:
+        return None
+    return target
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:

@@ -11,6 +11,7 @@ import re
 
 # The standard library's parser is safe here: no external entity is read, and a document with a DTD is refused.
 from xml.etree import ElementTree as ET
+from xml.parsers.expat import ErrorString
 
 from credential_rotation.tableau.errors import BadAnswer
 
@@ -49,17 +50,26 @@ def parse(body: bytes, content_type: str) -> ET.Element:
         raise BadAnswer("the answer is an HTML page: something between here and Tableau answered, or Tableau is down")
     if body.count(b"<") + body.count(b"=") > _MOST_PARTS:
         raise BadAnswer("the answer has more elements and attributes than any of Tableau's")
-    try:
-        root = ET.fromstring(body, ET.XMLParser(target=_WithoutDtd()))  # noqa: S314 (see the import)
-    except (ET.ParseError, ValueError, LookupError) as error:
-        raise BadAnswer(f"the answer can't be read as XML, it may be cut short ({error})") from None
+    root = _tree(body)
+    # No error quotes the answer: it may echo a secret.
+    if isinstance(root, str):
+        raise BadAnswer(f"the answer can't be read as XML, it may be cut short ({root})")
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
     if root.tag != "tsResponse":
-        # Not a part of a long name: it may be an echo, and half a secret would not be found.
-        name = f": <{root.tag}>" if len(root.tag) <= 40 else ""
-        raise BadAnswer(f"the answer is XML, but not a tsResponse{name}")
+        raise BadAnswer("the answer is XML, but not a tsResponse")
     return root
+
+
+def _tree(body: bytes) -> ET.Element | str:
+    """The root; or why there is none, without the parser's own error, which quotes from the answer."""
+    try:
+        return ET.fromstring(body, ET.XMLParser(target=_WithoutDtd()))  # noqa: S314 (see the import)
+    except ET.ParseError as error:
+        line, column = error.position
+        return f"{ErrorString(error.code)}: line {line}, column {column}"
+    except (ValueError, LookupError):
+        return "its encoding is not known"
 
 
 class _WithoutDtd(ET.TreeBuilder):
