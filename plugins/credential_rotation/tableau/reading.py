@@ -47,8 +47,14 @@ def receive(response: requests.Response, most: int) -> Received:
     :raises requests.RequestException: as where requests reads it
     :raises BadAnswer: when it is compressed in a way that was not asked for
     """
+    is_2xx = 200 <= response.status_code < 300
     with closing(response):
-        body = _at_most(_MOST_OF_A_REFUSAL if not 200 <= response.status_code < 300 else most, _pieces(response))
+        try:
+            body = _at_most(most if is_2xx else _MOST_OF_A_REFUSAL, _pieces(response))
+        except BadAnswer:
+            if is_2xx:
+                raise
+            body = None  # of a refusal, the status is enough
     return Received(response.status_code, response.headers, body)
 
 
@@ -75,11 +81,11 @@ def _pieces(response: requests.Response) -> Iterator[bytes]:
 
 
 def _decompressed(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    unpacking = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    unpacking, is_empty = zlib.decompressobj(16 + zlib.MAX_WBITS), True
     for piece in pieces:
-        packed = piece
+        packed, is_empty = piece, False
         while packed and not unpacking.eof:
             yield unpacking.decompress(packed, _PIECE)
             packed = unpacking.unconsumed_tail
-    if not unpacking.eof:
-        raise zlib.error("it ends in its midst")
+    if not unpacking.eof and not is_empty:
+        raise zlib.error("it is cut short")

@@ -166,7 +166,7 @@ def test_the_session_that_others_may_take_passes_no_proxy_of_the_environment_eit
         assert proxy.targets == ["http://tableau.test/api/2.4/serverinfo"]
 
 
-def test_plain_http_to_this_machine_passes_a_proxy_of_this_machine_that_the_connection_names(
+def test_plain_http_to_this_machine_passes_a_proxy_there_that_the_connection_names(
     connect: Connect, server: TableauServer, stranger: Received, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", stranger.url)

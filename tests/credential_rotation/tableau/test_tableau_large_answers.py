@@ -15,7 +15,7 @@ import pytest
 
 from credential_rotation.tableau import success, tsxml
 from credential_rotation.tableau.content import ContentType
-from credential_rotation.tableau.errors import AnswerTooLarge, BadAnswer, TableauError
+from credential_rotation.tableau.errors import AnswerTooLarge, BadAnswer, RequestRefused, ServerFault, TableauError
 from credential_rotation.tableau.tableau_data import NoDataHere
 from credential_rotation.tableau.tableau_site import TableauSite
 from sandbox.tableau import Fault, Site, TableauServer
@@ -136,13 +136,30 @@ def test_a_compression_that_was_not_asked_for_is_not_undone(
         pytest.param(gzip.compress(b"<tsResponse><flows/></tsResponse>")[:-9], id="cut short"),
         pytest.param(b"<tsResponse><flows/></tsResponse>", id="not compressed"),
         pytest.param(gzip.compress(b"<tsResponse>" * 999)[:40] + b"\0" * 99, id="broken"),
-        pytest.param(b"", id="nothing"),
     ],
 )
 def test_gzip_that_can_not_be_undone_is_a_bad_answer(do: Operations, server: TableauServer, packed: bytes) -> None:
     server.faults.script("list_flows", Packed(packed), times=99)
     with pytest.raises(BadAnswer, match="broke off"):
         do("list_flows")
+
+
+@pytest.mark.parametrize(("operation", "status"), [("sign_out", 204), ("sign_out", 200), ("cancel_job", 200)])
+def test_nothing_may_be_called_compressed(do: Operations, server: TableauServer, operation: str, status: int) -> None:
+    server.faults.script(operation, Packed(b"", status=status))
+    do(operation)
+    assert server.requests.count(operation) == 1
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "x"])
+@pytest.mark.parametrize(("status", "kind"), [(304, BadAnswer), (400, RequestRefused), (500, ServerFault)])
+def test_the_status_of_a_refusal_counts_however_it_is_compressed(
+    do: Operations, server: TableauServer, status: int, kind: type[TableauError], encoding: str
+) -> None:
+    packed = b"" if status == 304 else gzip.compress(b"<tsResponse/>")
+    server.faults.script("update_connection", Packed(packed, encoding, status), times=99)
+    with pytest.raises(kind, match=f"Tableau answered {status} to PUT"):
+        do("update_connection")
 
 
 # XML takes more memory as a tree than as bytes.
