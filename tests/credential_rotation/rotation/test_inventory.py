@@ -266,7 +266,9 @@ def test_where_the_list_of_users_times_out_owners_are_shown_by_luid(
 
 
 def test_an_owner_without_a_name_is_shown_by_luid(tableau: TableauSite, server: TableauServer, site: Site) -> None:
-    nameless = f'<tsResponse xmlns="http://tableau.com/api"><user id="{site.user("Ann").id}"/></tsResponse>'
+    nameless = (
+        f'<tsResponse xmlns="http://tableau.com/api"><users><user id="{site.user("Ann").id}"/></users></tsResponse>'
+    )
     server.faults.script("list_users", RawAnswer(200, nameless, "application/xml"))
     assert _item(_take(tableau), "Overview 1").content.owner == site.user("Ann").id
 
