@@ -47,10 +47,11 @@ DEFAULTS: dict[str, Any] = {
 
 def snowflake_airflow_connection(conn_id: str = "snowflake_pat", **fields: Any) -> AirflowConnection:
     """The Airflow connection of a Snowflake user; ``extra`` may be a dict or a text."""
-    values = {"login": "ETL_USER", "password": "new-token", "extra": {"account": "acme-prod"}} | fields
+    usual = {"conn_type": "snowflake", "login": "ETL_USER", "password": "new-token", "extra": {"account": "acme-prod"}}
+    values = usual | fields
     if not isinstance(values["extra"], str | None):
         values["extra"] = json.dumps(values["extra"])
-    return AirflowConnection(conn_id=conn_id, conn_type="snowflake", **values)
+    return AirflowConnection(conn_id=conn_id, **values)
 
 
 def snowflake_credential(

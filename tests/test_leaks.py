@@ -23,6 +23,7 @@ import pytest
 from cryptography.fernet import Fernet
 from jinja2.utils import htmlsafe_json_dumps
 
+from credential_rotation.file_names import file_named_after
 from credential_rotation.fingerprint import Fingerprints
 from credential_rotation.fleet.model import RunBrief
 from credential_rotation.fleet.site_state import TokenInForce
@@ -37,7 +38,7 @@ from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.proof import Proving
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.report import Report
-from credential_rotation.run_folder import RunFolder, file_named_after
+from credential_rotation.run_folder import RunFolder
 from credential_rotation.settings import Settings
 from sandbox.leaks import ArgumentWatch, Scanner, forms, traces_of
 from tests.builders import snowflake_credential, target

@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from credential_rotation.renewal.decision import LEAST_OVERLAP_HOURS
+from credential_rotation.renewal.decision import LEAST_OVERLAP_HOURS, State
 from credential_rotation.renewal.report import UserReport
 from credential_rotation.renewal_context import RenewalTask
 from credential_rotation.renewals import Renewal
@@ -18,20 +18,23 @@ ROTATION = "rotate_snowflake_pat_in_tableau"
 
 
 def is_to_be_told(task: RenewalTask, conn_id: str, now: datetime) -> bool:
-    """Whether the rotation is to be told of a renewed token: it was not yet, or it has not brought it to Tableau."""
+    """Whether the rotation is to be told of a new token: it was not yet, or it has not brought it to Tableau."""
     try:
         current = task.current(conn_id)
     except StoreUnusable as problem:
         log.warning("'%s': %s", conn_id, problem)  # the report says so, too; the others are to be told all the same
         return False
-    if current is None or _is_everywhere(task, conn_id, current):
+    seen = task.user_report(conn_id)
+    if seen is not None and seen.decision in _OF_NO_USE:
         return False
     known = task.renewals.renewal(conn_id)
+    if current is None or known.waiting_since is None or task.has_arrived(conn_id, current):
+        return False
     return known.announced != current or _is_overdue(known, now)
 
 
 def what_is_late(task: RenewalTask, user: UserReport, told: bool, now: datetime) -> str | None:
-    """What a person has to know of a renewed token that is not in Tableau.
+    """What a person has to know of a new token that is not in Tableau.
 
     :param told: whether this run has told the rotation of it, which is noted here
     """
@@ -41,12 +44,12 @@ def what_is_late(task: RenewalTask, user: UserReport, told: bool, now: datetime)
     except StoreUnusable as problem:
         return str(problem)
     known = task.renewals.renewal(conn_id)
-    if current is None or _is_everywhere(task, conn_id, current):
+    if current is None or known.waiting_since is None or task.has_arrived(conn_id, current):
         return None
     if told:
         task.renewals.renewed(conn_id, replace(known, announced=current))
     elif known.announced != current:
-        return f"The rotation was not told of the renewed token of '{conn_id}'; run again."
+        return f"The rotation was not told of the new token of '{conn_id}'; run again."
     if not _is_overdue(known, now):
         return None
     at = f", renewed at {known.renewed_at}," if known.renewed_at else ""
@@ -57,12 +60,12 @@ def what_is_late(task: RenewalTask, user: UserReport, told: bool, now: datetime)
     )
 
 
-def _is_everywhere(task: RenewalTask, conn_id: str, token: str) -> bool:
-    return task.renewals.arrival(conn_id).is_everywhere(token, task.settings.tableau_conn_ids)
+# Tableau would only get what Snowflake refuses.
+_OF_NO_USE = (State.REFUSED, State.EXPIRED, State.DISABLED)
 
 
 def _is_overdue(known: Renewal, now: datetime) -> bool:
-    """Whether a rotation that was told of a renewal should have ended by now."""
-    if known.renewed_at is None:
-        return True
-    return now - datetime.fromisoformat(known.renewed_at) > timedelta(hours=LEAST_OVERLAP_HOURS)
+    """Whether a rotation that was told of a token should have ended by now; renewed again meanwhile or not."""
+    if known.waiting_since is None:
+        return False
+    return now - datetime.fromisoformat(known.waiting_since) > timedelta(hours=LEAST_OVERLAP_HOURS)

@@ -48,14 +48,14 @@ def time_to_answer(
     waits = [longest]
     for conn_id in conn_ids:
         overlap = renewals.renewal(conn_id).overlap_hours
-        waits.append(timedelta(hours=Wishes.overlap_hours if overlap is None else overlap) / 3)
+        waits.append(timedelta(hours=overlap or Wishes.overlap_hours) / 3)
         if (ends_at := _previous_ends_at(renewals, conn_id, tableau_conn_ids)) is not None and ends_at > now:
             waits.append(ends_at - now - timedelta(hours=LEAST_OVERLAP_HOURS))
     return max(min(waits), _SHORTEST)
 
 
-# Airflow takes no time of zero for "do not ask".
-_SHORTEST = timedelta(minutes=1)
+# Less nobody could answer in, and Tableau would go dark for it.
+_SHORTEST = timedelta(minutes=30)
 
 
 def _previous_ends_at(renewals: Renewals, conn_id: str, tableau_conn_ids: Sequence[str]) -> datetime | None:

@@ -16,8 +16,9 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from credential_rotation.file_names import file_named_after
 from credential_rotation.rotation.inventory import Item
-from credential_rotation.run_folder import Folder, file_named_after
+from credential_rotation.run_folder import Folder
 from credential_rotation.tableau.content import Connection, Content
 
 log = logging.getLogger(__name__)

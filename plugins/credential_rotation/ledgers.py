@@ -16,12 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from credential_rotation.file_names import file_named_after
 from credential_rotation.journal import read_journals
 from credential_rotation.plan_files import Plan, PlannedCredential, find_plan, read_secrets
 from credential_rotation.rotation.ledger import Ledger
 from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.records import ConnectionRecord
-from credential_rotation.run_folder import Folder, RunFolder, file_named_after
+from credential_rotation.run_folder import Folder, RunFolder
 
 log = logging.getLogger(__name__)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from credential_rotation.rotation.batches import split
 from credential_rotation.rotation.canary import choose_canaries, is_at
 from credential_rotation.rotation.credentials import SnowflakeCredential
 from credential_rotation.rotation.ledger import Ledger
-from credential_rotation.rotation.outcomes import Outcome
+from credential_rotation.rotation.outcomes import Exclusion, Outcome
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.roll_back import narrow_to_roll_back
 from credential_rotation.rotation.selection import SelectionError, SiteInventory, select
@@ -20,6 +21,8 @@ from credential_rotation.site_files import read_inventory
 from credential_rotation.task_context import ThisTask
 
 log = logging.getLogger(__name__)
+
+_SHOWN_WORDS = 10
 
 
 def make_plan(
@@ -35,6 +38,7 @@ def make_plan(
     notes = [note for site in sites for note in _notes_of(site)]
     claimed = {record.snowflake_conn_id for record in records if record.is_target}
     notes += [f"No connection is a target of '{each.conn_id}'." for each in credentials if each.conn_id not in claimed]
+    notes += _note_of_sign_ins(records)
     if params.roll_back:
         records, note = _what_to_roll_back(task, sites, credentials, records)
         notes.append(note)
@@ -48,12 +52,15 @@ def make_plan(
     split(left, params.connections_per_task, parallel=task.settings.parallel_tasks)
     if params.dry_run:
         records = [replace(r, outcome=Outcome.PLANNED) if r.is_target and r.outcome is None else r for r in records]
+    problems = [problem for site in sites for problem in _problems_of(site)]
+    if task.named_by_events.problem:
+        problems.append(task.named_by_events.problem)
     plan = Plan(
         # Journals of an earlier plan of this run, before somebody cleared it, must not count for this one.
         plan_id=uuid.uuid4().hex[:12],
         content=sum(len(site.inventory.items) for site in sites),
         notes=tuple(notes),
-        problems=tuple(problem for site in sites for problem in _problems_of(site)),
+        problems=tuple(problems),
         records=tuple(records),
         sites={site.tableau_conn_id: site.site_key for site in sites},
     )
@@ -124,6 +131,16 @@ def _what_to_roll_back(
 def _notes_of(site: SiteInventory) -> list[str]:
     missing = site.inventory.missing_types
     return [f"{site.tableau_conn_id}: no {kind.words}s were looked at: {why}" for kind, why in missing.items()]
+
+
+def _note_of_sign_ins(records: Sequence[ConnectionRecord]) -> list[str]:
+    """Name the ways to sign in that are not known: if one of them means user and password, targets were left out."""
+    words = Counter(each.authentication_type for each in records if each.reason == Exclusion.OTHER_SIGN_IN)
+    if not words:
+        return []
+    named = ", ".join(f"'{word}' ({number})" for word, number in words.most_common(_SHOWN_WORDS))
+    more = f" and {len(words) - _SHOWN_WORDS} more" if len(words) > _SHOWN_WORDS else ""
+    return [f"Left alone, because these ways to sign in are not known to mean user and password: {named}{more}."]
 
 
 def _problems_of(site: SiteInventory) -> list[str]:

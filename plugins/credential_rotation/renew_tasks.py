@@ -93,17 +93,17 @@ def renew(conn_id: str) -> dict[str, Any]:
                 _make_room(task, renewer, user)
             renewal = renewer.renew(user, wishes)
             seen = renewer.see(user, replace(wishes, force=False))
-            _remember(task, user, seen, now)
+            _remember(task, user, seen, now, is_renewed=renewal.is_renewed)
             found = _reported(task, user, seen, now)
     except BaseException as problem:  # among them Airflow's time limit
         task.leave(replace(known, outcome=FAILED, reason=in_words(problem)[:1000]))
         raise
     decision, renewed = renewal.decision, task.renewed(conn_id)
+    if why := decision.problem or seen.problem:
+        found = replace(found, outcome=FAILED, reason=why + _since(task, user, decision))
     # Or an earlier try has renewed it, and was killed before it could say so.
-    if renewal.is_renewed or (renewed is not None and renewed.run_id == task.run_id):
+    elif renewal.is_renewed or (renewed is not None and renewed.run_id == task.run_id):
         found = replace(found, outcome=RENEWED)
-    elif decision.problem:
-        found = replace(found, outcome=FAILED, reason=decision.problem + _since(task, user, decision))
     # After a renewal that an earlier try has ended, what there is to say stands in what that one saw.
     alarm = decision.alarm or (known.alarm if found.outcome == RENEWED else None)
     found = replace(found, decision=str(decision.state), note=decision.note, alarm=alarm)
@@ -198,20 +198,28 @@ def _seen(task: RenewalTask, user: User, decision: Decision, now: datetime) -> U
     return replace(found, outcome=PLANNED) if decision.rotate else found
 
 
-def _remember(task: RenewalTask, user: User, decision: Decision, now: datetime) -> None:
+def _remember(task: RenewalTask, user: User, decision: Decision, now: datetime, *, is_renewed: bool = False) -> None:
     """Keep what is known of a renewal beside its secret, for the rotation and the page: they can't read the secret."""
     known = task.renewals.renewal(user.conn_id)
-    renewed, ends_at = task.renewed(user.conn_id), decision.previous_ends_at
+    renewed, token = task.renewed(user.conn_id), task.current(user.conn_id)
+    has_arrived, at = task.has_arrived(user.conn_id, token), now.isoformat(timespec="seconds")
+    # Until it has arrived, Tableau may hold each secret that ended since: the first end counts.
+    ends = [decision.previous_ends_at.isoformat(timespec="seconds") if decision.previous_ends_at else None]
+    ends += [] if has_arrived else [known.previous_ends_at]
     latest = replace(
         known,
-        overlap_hours=task.params.overlap_hours,
-        token=task.fingerprints.of(renewed.secret) if renewed else None,
+        overlap_hours=task.params.overlap_hours if is_renewed else known.overlap_hours,
+        token=token,
+        waiting_since=None if has_arrived else known.waiting_since,
+        previous_ends_at=min(filter(None, ends), default=None),
         renewed_at=renewed.renewed_at or known.renewed_at if renewed else None,
         run_id=renewed.run_id or known.run_id if renewed else None,
-        worked_at=now.isoformat(timespec="seconds") if decision.works else known.worked_at,
+        worked_at=at if decision.works else known.worked_at,
     )
-    if decision.token is not None and (ends_at is not None or latest.token != known.token):
-        latest = replace(latest, previous_ends_at=ends_at.isoformat(timespec="seconds") if ends_at else None)
+    if not has_arrived and latest.waiting_since is None:
+        was_rewritten = token is not None and known.token not in (None, token)
+        since = renewed.renewed_at or at if renewed else at if was_rewritten else None
+        latest = replace(latest, waiting_since=since)
     if latest != known:
         task.renewals.renewed(user.conn_id, latest)
 
@@ -226,12 +234,10 @@ def _since(task: RenewalTask, user: User, decision: Decision) -> str:
 
 def _make_room(task: RenewalTask, renewer: Renewer, user: User) -> None:
     """Remove rotated tokens, where it is known that Tableau embeds the current one everywhere."""
-    renewed = task.renewed(user.conn_id)
-    current = task.fingerprints.of(renewed.secret if renewed else user.password)
-    arrival = task.renewals.arrival(user.conn_id)
+    current = task.current(user.conn_id)
     ledgers = Ledgers(task.settings.reports, ROTATION)
     others = {token for ledger in ledgers.all() for token in ledger.tokens_of(user.login)} - {current}
-    if arrival.is_everywhere(current, task.settings.tableau_conn_ids) and not others:
+    if task.has_arrived(user.conn_id, current) and not others:
         renewer.remove_rotated(user)
     else:
         log.warning(
@@ -304,8 +310,8 @@ def _looked_at_again(task: RenewalTask, found: UserReport, begun: datetime) -> U
             reason=f"{found.reason} Whether its token was rotated is not known ({in_words(problem)[:300]}). If it was, "
             f"what Tableau embeds ends at {shown(worst)} at the worst.",
         )
-    seen = _reported(task, user, decision, now)
-    stands = f" Now: {seen.note or decision.problem}." if seen.note or decision.problem else ""
+    seen, stands = _reported(task, user, decision, now), decision.problem or decision.note or ""
+    stands = "" if stands in str(found.reason) else f" Now: {stands.rstrip('.')}."
     return replace(seen, outcome=FAILED, reason=f"{found.reason}{stands}", alarm=seen.alarm or found.alarm)
 
 
@@ -315,24 +321,24 @@ def _with_arrival(task: RenewalTask, found: UserReport, now: datetime) -> UserRe
     except StoreUnusable:
         return found
     conn_id, known = found.snowflake_conn_id, task.renewals.renewal(found.snowflake_conn_id)
-    has_arrived = current is not None and task.renewals.arrival(conn_id).is_everywhere(
-        current, task.settings.tableau_conn_ids
-    )
-    if found.previous_ends_at is None and current is not None and not has_arrived:
-        found = replace(found, previous_ends_at=known.previous_ends_at)  # which may be over
+    # Where it is not the token in force, all that holds it holds something that ends.
+    has_arrived = task.has_arrived(conn_id, current) and found.is_current is not False
+    if not has_arrived:
+        ends = filter(None, [found.previous_ends_at, known.previous_ends_at])  # of which the first may be over
+        found = replace(found, previous_ends_at=min(ends, default=None))
     return found.with_arrival(
         has_arrived=has_arrived, holding=count_holding(task.settings.reports, conn_id, current), now=now
     )
 
 
 def _why_always_due(task: RenewalTask, user: UserReport, now: datetime) -> str | None:
-    if user.outcome != RENEWED or user.expires_at is None:
+    if user.expires_at is None or (user.outcome != RENEWED and user.decision != State.OVERLAP_RUNNING):
         return None
     days = (datetime.fromisoformat(user.expires_at) - now) / timedelta(days=1)
     if days > task.params.renew_before_days:
         return None
     return (
-        f"The new token of '{user.snowflake_conn_id}' lives for {days:.2f} days, and is due already; make "
+        f"The new token of '{user.snowflake_conn_id}' lives for {days:.2f} days only, and is due already; make "
         "renew_before_days less than the life of a token, or the life longer."
     )
 

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from airflow.sdk import Connection
 
+from credential_rotation.file_names import json_file
 from credential_rotation.hooks.snowflake import sign_in_with_password
 from credential_rotation.hooks.snowflake_admin import signed_in_as_admin
 from credential_rotation.renewal.params import RenewalParams
@@ -62,11 +63,11 @@ class RenewalTask(RunningTask):
 
     def leave(self, user: UserReport) -> None:
         """Leave what is known of a user's token for the tasks that follow, and for the report."""
-        self.folder.write(f"work/users/{user.snowflake_conn_id}.json", user.as_dict())
+        self.folder.write(f"work/users/{json_file(user.snowflake_conn_id)}", user.as_dict())
 
     def user_report(self, conn_id: str) -> UserReport | None:
         """What was left of a user."""
-        values = self.folder.read(f"work/users/{conn_id}.json")
+        values = self.folder.read(f"work/users/{json_file(conn_id)}")
         return UserReport(**values) if values else None
 
     def users(self) -> list[UserReport]:
@@ -75,11 +76,11 @@ class RenewalTask(RunningTask):
 
     def begin(self, conn_id: str, at: datetime) -> None:
         """Leave word that a token may be rotated from now on: if this task says no more, somebody has to look."""
-        self.folder.write(f"work/begun/{conn_id}.json", at.isoformat())
+        self.folder.write(f"work/begun/{json_file(conn_id)}", at.isoformat())
 
     def begun_at(self, conn_id: str) -> datetime | None:
         """When the renewal of a token was begun, by Snowflake's clock."""
-        at = self.folder.read(f"work/begun/{conn_id}.json")
+        at = self.folder.read(f"work/begun/{json_file(conn_id)}")
         return datetime.fromisoformat(at) if at else None
 
     def keep_time(self, now: datetime) -> None:
@@ -99,12 +100,20 @@ class RenewalTask(RunningTask):
         return kept.renewed(conn.password or "") if kept is not None and conn is not None else None
 
     def current(self, conn_id: str) -> str | None:
-        """The fingerprint of a renewed token that counts; None where the Airflow connection's own does.
+        """The fingerprint of what Tableau is to embed: the renewed token, or the Airflow connection's own.
 
         :raises StoreUnusable: when it can't be read
         """
-        renewed = self.renewed(conn_id)
-        return self.fingerprints.of(renewed.secret) if renewed else None
+        renewed, conn = self.renewed(conn_id), airflow_connection(conn_id)
+        secret = renewed.secret if renewed else (conn.password if conn else None)
+        return self.fingerprints.of(secret) if secret else None
+
+    def has_arrived(self, conn_id: str, token: str | None) -> bool:
+        """Whether every connection in Tableau embeds a token, as far as rotations have told.
+
+        :param token: its fingerprint
+        """
+        return token is not None and self.renewals.arrival(conn_id).is_everywhere(token, self.settings.tableau_conn_ids)
 
 
 def _this_worker_s_clock() -> datetime:

@@ -287,8 +287,10 @@ def _deadlines(task: ThisTask, records: Sequence[ConnectionRecord] | None) -> li
     """
     targets = Counter(str(record.snowflake_conn_id) for record in records or () if record.is_target)
     holding = Counter(str(r.snowflake_conn_id) for r in records or () if r.is_target and not _holds_the_token(r))
-    held = {conn_id: (holding[conn_id], targets[conn_id]) for conn_id in targets}
     conn_ids, sites = task.snowflake_conn_ids, task.settings.tableau_conn_ids
+    # A run that was narrowed has not seen the others.
+    is_whole = records is not None and task.params.is_whole and set(sites) <= set(task.params.tableau_conn_ids)
+    held = {conn_id: (holding[conn_id], targets[conn_id]) for conn_id in targets if is_whole}
     return deadlines_in_words(task.renewals, conn_ids, held, sites, datetime.now(UTC))
 
 

@@ -1,6 +1,6 @@
 """The files of one run: inventory, plan, what each task left behind, and the report.
 
-    <reports>/<dag id>/<run id>/
+    <reports>/<dag id>/<run id>/        what an id holds beyond a name is escaped: file_names
 
     report.json, report.csv, report.html
     work/run.json                       shows that the folder can be written
@@ -21,9 +21,7 @@ must see what a killed task had done, and a task reads no other task's state. No
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
@@ -32,6 +30,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from airflow.sdk import ObjectStoragePath
+
+from credential_rotation.file_names import path_part
 
 _Made = TypeVar("_Made")
 _LOCAL = ("", "file", "local")
@@ -55,12 +55,6 @@ def fresh_path(url: str) -> ObjectStoragePath:
         # then it would read too little, or refuse. Without a connection, Airflow's `path.fs` is not the one that reads.
         path.__wrapped__.fs.invalidate_cache()
     return path
-
-
-def file_named_after(text: str) -> str:
-    """The name of a JSON file about something, for people to recognise; whatever the text holds, it is no path."""
-    readable = re.sub("[^a-z0-9.-]+", "-", text.partition("://")[2] or text).strip("-.")[:80]
-    return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.json"
 
 
 class Folder:
@@ -155,8 +149,12 @@ class Folder:
         """Remove a file, if it is there."""
         self._path(name).unlink(missing_ok=True)
 
+    def url(self, name: str) -> str:
+        """Where a file is, or would be."""
+        return f"{self._root}/{name}"
+
     def _path(self, name: str) -> ObjectStoragePath:
-        return fresh_path(f"{self._root}/{name}")
+        return fresh_path(self.url(name))
 
 
 def each_made(make: Callable[[dict[str, Any]], _Made], values: list[dict[str, Any]]) -> Iterator[_Made]:
@@ -195,4 +193,4 @@ class RunFolder(Folder):
 
     def __init__(self, dag_id: str, run_id: str, root: str) -> None:
         # Joined as text: a run id holds characters that mean something in a URL.
-        super().__init__(f"{root}/{dag_id}/{run_id}")
+        super().__init__(f"{root}/{dag_id}/{path_part(run_id)}")

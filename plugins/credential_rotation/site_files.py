@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from credential_rotation.file_names import json_file
 from credential_rotation.rotation.inventory import Inventory, Item
 from credential_rotation.rotation.selection import SiteInventory
 from credential_rotation.run_folder import FilesNotShared, RunFolder, each_made
@@ -64,4 +65,4 @@ def _item(values: dict[str, Any]) -> Item:
 
 
 def _name(tableau_conn_id: str) -> str:
-    return f"work/inventory-{tableau_conn_id}.json"
+    return f"work/{json_file(f'inventory-{tableau_conn_id}')}"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.sdk import BaseHook, Connection, get_current_context
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -27,9 +27,7 @@ from credential_rotation.tableau.errors import UnusableSetting
 from credential_rotation.tableau.settings import Auth, TableauSettings
 from credential_rotation.tableau.traffic import Traffic
 from credential_rotation.token_stores.kept import TokenStore
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
+from credential_rotation.triggering_events import NamedByEvents, named_by_events
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +47,22 @@ class ThisTask(RunningTask):
 
         :raises UnusableParams: when that can't be done
         """
+        if self.named_by_events.problem:
+            log.warning(self.named_by_events.problem)
+            if not self.named_by_events.followed:
+                raise UnusableParams(self.named_by_events.problem)
         return RotationParams.parse(self._asked, self._dag_run.conf)
+
+    @cached_property
+    def named_by_events(self) -> NamedByEvents:
+        """The Snowflake connections that asset events name, where that is what started the run."""
+        return named_by_events(get_current_context(), self.settings.snowflake_conn_ids)
 
     @property
     def _asked(self) -> Mapping[str, Any]:
-        renewed = _renewed(get_current_context())
+        named = self.named_by_events.all
         # A run that the renewal of tokens has started is about these, and not about whatever the form begins with.
-        return {**self._params, "snowflake_conn_ids": renewed} if renewed else self._params
+        return {**self._params, "snowflake_conn_ids": named} if named else self._params
 
     @property
     def changed_params(self) -> dict[str, Any]:
@@ -133,18 +140,6 @@ class ThisTask(RunningTask):
         self._traffic.add(traffic.as_dict())
         name = f"{self.name}-{self.instance.try_number}-{self._started}"
         self.folder.write(f"work/traffic/{name}.json", self._traffic.as_dict())
-
-
-def _renewed(context: Context) -> list[str]:
-    """The Airflow connections whose tokens were renewed, where that is what started the run."""
-    events = context.get("triggering_asset_events") or {}
-    named = [conn_id for each in events.values() for event in each for conn_id in _named_by(event.extra)]
-    return list(dict.fromkeys(named))
-
-
-def _named_by(extra: Mapping[str, Any] | None) -> list[str]:
-    named = (extra or {}).get("snowflake_conn_ids")
-    return [str(conn_id) for conn_id in named] if isinstance(named, list) else []
 
 
 def credential(conn_id: str, store: TokenStore) -> SnowflakeCredential:

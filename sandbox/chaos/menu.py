@@ -150,6 +150,8 @@ def make_fault(kind: str, operation: str, random: Random) -> Fault:
             RawAnswer(200, "OK", "text/plain"),
             RawAnswer(200, "<html><body>Maintenance</body></html>", "text/html"),
             RawAnswer(500, "Traceback (most recent call last):", "text/plain"),
+            RawAnswer(304, "", "application/xml"),
+            RawAnswer(200, "", "application/xml"),
         ],
         "session_lost": [SessionLost()],
         "latency": [Slow(0.5), Slow(2.0)],

@@ -110,7 +110,7 @@ def _apply(connection: Connection, said: dict[str, str]) -> None:
         connection.server_port = port
     if "userName" in said:
         connection.username = said["userName"]
-    if connection.auth in {Auth.OAUTH, Auth.KEY_PAIR}:
+    if connection.auth.has_a_credential_of_its_own:
         # accepted, and it still does not sign in with a password: it stops signing in at all (TSC #882, #913)
         connection.disturbed = connection.disturbed or "password" in said or "userName" in said
         return

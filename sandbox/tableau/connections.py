@@ -19,7 +19,13 @@ class Auth(StrEnum):
     USERNAME_PASSWORD = "username-password"
     OAUTH = "oauth"
     KEY_PAIR = "key-pair"
+    OTHER = "other"
     PUBLISHED = "published-data-source"
+
+    @property
+    def has_a_credential_of_its_own(self) -> bool:
+        """Whether it signs in to the database itself, with something else than a password."""
+        return self in {Auth.OAUTH, Auth.KEY_PAIR, Auth.OTHER}
 
 
 @dataclass(eq=False)
@@ -40,7 +46,7 @@ class Connection:
     target_of: str | None = None  # the credential it should be found for, said by whoever built it
     why: str = ""  # otherwise: why not
     id: str = ""
-    disturbed: bool = False  # an update overwrote OAuth or key-pair details: 200, and dead (TSC #882, #913)
+    disturbed: bool = False  # an update overwrote the details of such a sign-in: 200, and dead (TSC #882, #913)
     writes: list[dict[str, str]] = field(default_factory=list)  # the attributes of every accepted update
 
 
@@ -100,6 +106,19 @@ def key_pair_connection(
         auth=Auth.KEY_PAIR,
         authentication_type=authentication_type,
         why="key_pair",
+    )
+
+
+def other_sign_in_connection(
+    user: str = "ETL_USER", address: str = SNOWFLAKE_ADDRESS, *, authentication_type: str = "Okta"
+) -> Connection:
+    """A Snowflake connection by single sign-on, a cloud identity, or whatever a later Tableau may bring."""
+    return Connection(
+        server_address=address,
+        username=user,
+        auth=Auth.OTHER,
+        authentication_type=authentication_type,
+        why="other_sign_in",
     )
 
 

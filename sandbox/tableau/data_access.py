@@ -28,7 +28,7 @@ def _failure_of_connection(state: TableauState, connection: Connection) -> str |
         return failure_of(state, connection.published) if connection.published else None
     if connection.disturbed:
         return "OAuth error: the saved credential is no longer usable. Sign in to Snowflake and save it again."
-    if connection.auth in {Auth.OAUTH, Auth.KEY_PAIR} or not _is_snowflake(connection):
+    if connection.auth.has_a_credential_of_its_own or not _is_snowflake(connection):
         return None  # not this sandbox's subject: it works
     if not connection.embedded or not connection.password:
         return "Unable to connect: no embedded credentials; the data source prompts for a user name and password."

@@ -15,6 +15,7 @@ from sandbox.tableau.connections import (
     key_pair_connection,
     oauth_connection,
     other_database_connection,
+    other_sign_in_connection,
     published_link,
     snowflake_connection,
 )
@@ -27,6 +28,9 @@ from sandbox.tableau.state import TableauState
 # What answers leave out now and then; never what tells a target from another connection.
 SOMETIMES_ABSENT = ("embedPassword", "authenticationType", "serverPort", "queryTaggingEnabled")
 WAYS_TO_SAY_PASSWORD = (None, None, "username-password", "Username Password", "auth-user-pass")
+OTHER_WAYS_TO_SIGN_IN = (
+    "AD Service Principal", "snowflake-saml-idp", "workload-identity", "Okta", "external-browser", "auth-none",
+)  # fmt: skip
 OTHER_DATABASES = (
     ("postgres", "pg.acme.internal", "5432"),
     ("sqlserver", "mssql.acme.internal", "1433"),
@@ -82,6 +86,7 @@ class _Builder:
             self.other_database,
             self.file,
             self.extract_without_address,
+            self.other_sign_in,
         )
 
     # -- content ---------------------------------------------------------------------------------------------------
@@ -205,6 +210,10 @@ class _Builder:
     def key_pair(self) -> Connection:
         word = self.random.choice(("auth-keypair", "snowflake-key-pair-jwt"))
         return key_pair_connection(CREDENTIALS[0].login, self.address(CREDENTIALS[0]), authentication_type=word)
+
+    def other_sign_in(self) -> Connection:
+        word = self.random.choice(OTHER_WAYS_TO_SIGN_IN)
+        return other_sign_in_connection(CREDENTIALS[0].login, self.address(CREDENTIALS[0]), authentication_type=word)
 
     def other_user(self) -> Connection:
         user, secret = self.random.choice((("ANALYST_7", "analyst-token"), ("TABLEAU_ETL_2", "x"), ("TABLEAU", "x")))

@@ -201,7 +201,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status, _phrase(answer.status))
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        if answer.status != HTTPStatus.NO_CONTENT:
+        if answer.status < 200 or answer.status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
+            body = b""  # these never have one: the client would take it for the next answer
+        else:
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
         if answer.cut == "half":

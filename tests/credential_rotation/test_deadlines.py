@@ -62,7 +62,7 @@ def test_where_nothing_is_known_there_is_none(renewals: Renewals, renewal: Renew
 
 @pytest.mark.parametrize(
     ("hours_left", "overlap", "hours"),
-    [(72, 72, 24), (23, 72, 21), (3, 72, 1), (72, 24, 8), (72, 12, 4), (-1, 72, 24), (None, None, 24)],
+    [(72, 72, 24), (23, 72, 21), (3, 72, 1), (72, 24, 8), (72, 12, 4), (72, 0, 24), (-1, 72, 24), (None, None, 24)],
 )
 def test_a_person_has_time_until_shortly_before_it(
     renewals: Renewals, hours_left: int | None, overlap: int | None, hours: int
@@ -72,8 +72,8 @@ def test_a_person_has_time_until_shortly_before_it(
     assert time_to_answer(renewals, [ETL], SITES, DAY, NOW) == timedelta(hours=hours)
 
 
-def test_right_before_it_a_minute_is_left(renewals: Renewals) -> None:
-    assert time_to_answer(renewals, [ETL], SITES, DAY, NOW + timedelta(hours=22)) == timedelta(minutes=1)
+def test_right_before_it_half_an_hour_is_left(renewals: Renewals) -> None:
+    assert time_to_answer(renewals, [ETL], SITES, DAY, NOW + timedelta(hours=22)) == timedelta(minutes=30)
 
 
 def test_of_several_the_first_counts(renewals: Renewals) -> None:

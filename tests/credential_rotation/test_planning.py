@@ -11,13 +11,16 @@ import pytest
 
 from credential_rotation.fingerprint import Fingerprints
 from credential_rotation.ledgers import Ledgers
-from credential_rotation.planning import _what_to_roll_back, _with_what_is_current
+from credential_rotation.planning import _note_of_sign_ins, _what_to_roll_back, _with_what_is_current, make_plan
 from credential_rotation.rotation.inventory import Inventory
 from credential_rotation.rotation.ledger import Ledger
 from credential_rotation.rotation.outcomes import Exclusion, Outcome
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.selection import SelectionError, SiteInventory
-from tests.builders import rotation_params, snowflake_credential, target
+from credential_rotation.run_folder import RunFolder
+from credential_rotation.site_files import write_inventory
+from credential_rotation.triggering_events import NamedByEvents
+from tests.builders import connection, inventory, item, rotation_params, snowflake_credential, target
 
 FINGERPRINTS = Fingerprints(b"a key")
 CREDENTIALS = [snowflake_credential(token="today", previous_password="yesterday").reversed()]
@@ -153,3 +156,44 @@ def test_what_holds_another_token_or_was_changed_since_then_did_not_hold_it(ledg
     assert decided(ledgers, [*changed, ALONE], force=True) == {
         "one": "to do", "other": "to do", "connection-00002": "held it",
     }  # fmt: skip
+
+
+def signing_in_by(word: str, reason: Exclusion | None = Exclusion.OTHER_SIGN_IN) -> ConnectionRecord:
+    return target(1, authentication_type=word, reason=reason)
+
+
+def test_ways_to_sign_in_that_are_not_known_are_noted_with_their_words() -> None:
+    okta, oauth = signing_in_by("Okta"), signing_in_by("oauth", Exclusion.OAUTH)
+    records = [okta, signing_in_by("auth-none"), okta, oauth, signing_in_by("username-password", None)]
+    [told] = _note_of_sign_ins(records)
+    assert told.endswith("not known to mean user and password: 'Okta' (2), 'auth-none' (1).")
+
+
+def test_nothing_is_noted_where_every_way_to_sign_in_is_known() -> None:
+    assert _note_of_sign_ins([signing_in_by("oauth", Exclusion.OAUTH), signing_in_by("", None)]) == []
+
+
+def test_of_many_words_for_ways_to_sign_in_the_most_frequent_are_noted() -> None:
+    words = [f"word {number}" for number in range(12) for _ in range(12 - number)]
+    [told] = _note_of_sign_ins([signing_in_by(word) for word in words])
+    assert told.endswith("'word 9' (3) and 2 more.")
+
+
+@pytest.mark.parametrize(
+    ("named", "problems"),
+    [(NamedByEvents(), 0), (NamedByEvents(("snowflake_pat",)), 0), (NamedByEvents(("snowflake_pat",), ("x",)), 1)],
+)
+def test_a_run_is_red_where_it_does_not_follow_all_that_an_event_names(
+    tmp_path: Path, updates: Updates, named: NamedByEvents, problems: int
+) -> None:
+    folder = RunFolder("a_dag", "a_run", f"file://{tmp_path}")
+    write_inventory(folder, inventory(item(connection())))
+    settings = SimpleNamespace(parallel_tasks=1)
+    task: Any = SimpleNamespace(
+        params=rotation_params(), fingerprints=FINGERPRINTS, ledgers=updates, folder=folder, settings=settings,
+        named_by_events=named,
+    )  # fmt: skip
+    plan, canaries = make_plan(task, [snowflake_credential()])
+    assert list(canaries) == ["snowflake_pat"]
+    assert len(plan.problems) == problems
+    assert all("'x'" in problem for problem in plan.problems)

@@ -59,3 +59,10 @@ def test_what_a_task_says_of_it_is_short_and_counts(folder: RunFolder) -> None:
 def test_an_inventory_that_is_not_there_says_what_to_do_on_several_hosts(folder: RunFolder) -> None:
     with pytest.raises(FilesNotShared, match="CREDENTIAL_ROTATION_REPORTS"):
         read_inventory(folder, "one")
+
+
+def test_inventories_of_oddly_named_connections_are_kept_apart(folder: RunFolder) -> None:
+    odd = ["a::b", "::", ".", "..", "a/b", "a//b", "../plan", "a%2Fb", "x" * 250, "x" * 251]
+    for conn_id in odd:
+        write_inventory(folder, SiteInventory(conn_id, f"site of {conn_id}", Inventory((), {})))
+    assert [read_inventory(folder, conn_id).site for conn_id in odd] == [f"site of {conn_id}" for conn_id in odd]

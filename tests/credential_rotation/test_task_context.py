@@ -67,6 +67,7 @@ class _DagRun:
 @dataclass
 class _Event:
     extra: dict[str, Any] | None
+    source_dag_id: str | None = "renew_snowflake_pat"
 
 
 @pytest.fixture
@@ -264,6 +265,21 @@ class TestTask:
     def test_of_a_run_that_the_renewal_started_it_says_whose_tokens_were_renewed(self, start: Start) -> None:
         task = start(events={"snowflake_pat": [_Event({"snowflake_conn_ids": ["etl"]})]})
         assert task.changed_params == {"snowflake_conn_ids": ["etl"]}
+
+    def test_a_run_is_not_about_what_others_name_beyond_the_environment(
+        self, start: Start, define: Define, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CREDENTIAL_ROTATION_SNOWFLAKE_CONN_IDS", "etl,bi")
+        named = [_Event({"snowflake_conn_ids": ["bi", "aws_default"]}, None)]
+        task = start(events={"snowflake_pat": named})
+        assert task.params.snowflake_conn_ids == ["bi"]
+        assert "'aws_default'" in str(task.named_by_events.problem)
+
+    def test_a_run_of_which_nothing_is_left_does_not_do_the_usual_instead(self, start: Start, define: Define) -> None:
+        task = start(events={"snowflake_pat": [_Event({"snowflake_conn_ids": ["aws_default"]}, "another_dag")]})
+        with pytest.raises(UnusableParams, match="An asset event names 'aws_default'"):
+            _ = task.params
+        assert task.changed_params == {"snowflake_conn_ids": ["aws_default"]}
 
     def test_what_is_no_param_is_not_repeated_for_it_may_be_anything(self, start: Start) -> None:
         assert start({"password": TOKEN, "dry_run": True}).changed_params == {"dry_run": True}

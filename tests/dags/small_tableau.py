@@ -12,6 +12,7 @@ from sandbox.tableau import (
     Site,
     TableauState,
     oauth_connection,
+    other_sign_in_connection,
     postgres_connection,
     published_link,
     snowflake_connection,
@@ -47,6 +48,7 @@ def add_neighbours(site: Site) -> None:
     """What a rotation must leave alone."""
     site.add_workbook("Linked", connections=[published_link()])
     site.add_datasource("By OAuth", connections=[oauth_connection()])
+    site.add_datasource("By single sign-on", connections=[other_sign_in_connection()])
     site.add_datasource("Somebody else's", connections=[snowflake_connection("DEV_USER", "x", why="other_user")])
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sandbox.tableau import HtmlPage, ServerError, TableauCode, TableauServer, TableauState
+import pytest
+
+from sandbox.tableau import HtmlPage, RawAnswer, ServerError, TableauCode, TableauServer, TableauState
 from tests.dags.rotations import Rotations, holds_today
 from tests.dags.small_tableau import BI, ETL, MARKETING, DeletedJustBefore, RevokedJustBefore, canary_of, small_tableau
 
@@ -163,3 +165,30 @@ def test_an_item_at_which_tableau_always_fails_does_not_keep_the_others_from_the
     assert [name for name, today in holds_today(tableau).items() if not today] == ["etl overview"]
     [failed] = run.rows("failed")
     assert "can't be read" in failed["reason"]
+
+
+@pytest.mark.parametrize("status", [304, 200])
+def test_an_update_without_tableau_s_answer_makes_the_run_red_and_is_no_success(
+    rotate: Rotations, tableau: TableauServer, status: int
+) -> None:
+    """The connection embeds the same user before and after: to read it again shows nothing of the new token."""
+    workbook = tableau.state.site.content("etl overview")
+    nothing = RawAnswer(status, "", "application/xml")
+    tableau.faults.script("update_connection", nothing, {"content_id": workbook.id}, times=999)
+    run = rotate(tableau, connections_per_task=10)
+    assert (run.state, run.report["state"]) == ("failed", "failed")
+    assert [name for name, today in holds_today(tableau).items() if not today] == ["etl overview"]
+    [failed] = run.rows("failed")
+    assert (failed["content_id"], failed["proof"]) == (workbook.id, None)
+    assert ("Tableau answered 304" if status == 304 else "the answer is empty") in failed["reason"]
+    assert len(run.rows("updated")) == 8
+
+
+def test_an_update_is_sent_again_until_tableau_answers_it(rotate: Rotations, tableau: TableauServer) -> None:
+    workbook = tableau.state.site.content("etl overview")
+    nothing = [RawAnswer(304, "", "application/xml"), RawAnswer(200, "", "application/xml")]
+    tableau.faults.script("update_connection", nothing, {"content_id": workbook.id})
+    run = rotate(tableau, connections_per_task=10)
+    assert tableau.faults.left() == 0
+    assert run.state == "success"
+    assert set(holds_today(tableau).values()) == {True}

@@ -123,8 +123,9 @@ def test_a_site_without_a_target_is_green_and_says_for_whom_there_is_none(
     assert (run.state, run.report["state"]) == ("success", "success")
     assert written(tableau) == []
     assert run.report["summary"]["targets"] == 0
-    assert run.report["summary"]["connections"] == 3
+    assert run.report["summary"]["connections"] == 4
     assert any("snowflake_etl" in note for note in run.report["notes"])
+    assert any("'Okta' (1)" in note for note in run.report["notes"])
 
 
 def test_an_empty_site_is_green(rotate: Rotations, serve: Callable[[TableauState], TableauServer]) -> None:

@@ -37,6 +37,11 @@ WRONG_INPUT: dict[str, tuple[Callable[[Connections], Connections], dict[str, Any
         {},
         ("'snowflake_bi'", "password is empty"),
     ),
+    "a connection to something else": (
+        lambda c: _changed(c, "snowflake_bi", conn_type="aws"),
+        {},
+        ("'snowflake_bi'", "its type is 'aws'", "'credential_rotation'"),
+    ),
     "no Tableau password": (
         lambda c: _changed(c, "tableau_default", password=""),
         {},

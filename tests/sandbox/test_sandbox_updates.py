@@ -11,6 +11,7 @@ from sandbox.tableau import (
     TableauState,
     key_pair_connection,
     oauth_connection,
+    other_sign_in_connection,
     postgres_connection,
     published_link,
     snowflake_connection,
@@ -102,8 +103,8 @@ def test_an_authentication_type_is_refused(client: BareClient, orders: Content) 
     assert _held(orders.connections[0]) == ("ETL_USER", "old-secret", True)
 
 
-@pytest.mark.parametrize("make", [oauth_connection, key_pair_connection])
-def test_oauth_and_key_pair_take_an_update_and_stop_working(
+@pytest.mark.parametrize("make", [oauth_connection, key_pair_connection, other_sign_in_connection])
+def test_what_signs_in_without_a_password_takes_an_update_and_stops_working(
     client: BareClient, site: Site, make: type[Connection]
 ) -> None:
     content = site.add_datasource(connections=[make()])

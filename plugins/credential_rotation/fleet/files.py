@@ -15,10 +15,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
+from credential_rotation.file_names import file_named_after
 from credential_rotation.fleet.learning import Runs, Target
 from credential_rotation.fleet.model import RunBrief, TokenBrief
 from credential_rotation.fleet.site_state import SiteState
-from credential_rotation.run_folder import Folder, file_named_after
+from credential_rotation.run_folder import Folder
 
 log = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 from xml.etree.ElementTree import Element
 
 import requests
@@ -29,13 +30,15 @@ from credential_rotation.tableau.errors import (
     TableauTooOld,
 )
 from credential_rotation.tableau.pace import Pace
+from credential_rotation.tableau.reading import ACCEPT_ENCODING, Received
 from credential_rotation.tableau.session import SessionSeal, TableauSession
 from credential_rotation.tableau.session_sharing import SessionSharing, SessionStore, host_lock_file
-from credential_rotation.tableau.settings import Auth, TableauSettings, from_airflow_connection
+from credential_rotation.tableau.settings import Auth, TableauSettings, from_airflow_connection, is_loopback
 from credential_rotation.tableau.sign_in import credentials_with_site
+from credential_rotation.tableau.success import ANY_ANSWER, SERVER_INFO, SIGN_IN, SIGN_OUT, XML, Success, listing
 from credential_rotation.tableau.traffic import Traffic
 from credential_rotation.tableau.transport import QUICK_TRIES, Transport
-from credential_rotation.tableau.versions import JWT_SIGN_IN, OLDEST, SERVER_INFO, ApiVersion
+from credential_rotation.tableau.versions import JWT_SIGN_IN, OLDEST, SERVER_INFO_VERSION, ApiVersion
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -119,13 +122,13 @@ class TableauHook(HttpHook):
         extra_options: dict[str, Any] | None = None,  # noqa: ARG002 (the parent's signature)
     ) -> requests.Session:
         """A ``requests`` session for this Tableau: alive between requests, without cookies, not yet signed in."""
-        session = _SessionWithoutRedirects()
+        session = _CautiousSession()
         session.auth = _no_auth
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         session.verify = self.settings.verify
         session.cert = self.settings.cert
         session.proxies = dict(self.settings.proxies or {})
-        session.headers.update({"Accept": "application/xml", "Content-Type": "application/xml"})
+        session.headers.update({"Accept": XML, "Content-Type": XML, "Accept-Encoding": ACCEPT_ENCODING})
         session.headers.update(headers or {})
         return self._configure_session_from_mount_adapters(session)
 
@@ -146,8 +149,8 @@ class TableauHook(HttpHook):
         """Raise the typed error of an answer that is none of 2xx; the parent would log the whole body."""
         if response.status_code >= 300:
             what = f"{response.request.method} {response.request.path_url.partition('?')[0]}"
-            content_type = response.headers.get("Content-Type", "")
-            raise refusal(response.status_code, response.content, content_type, what, self._redact)
+            received = Received(response.status_code, response.headers, response.content)
+            raise refusal(received, what, self._redact)
 
     def run(
         self,
@@ -156,7 +159,7 @@ class TableauHook(HttpHook):
         headers: dict[str, Any] | None = None,
         extra_options: dict[str, Any] | None = None,
         **request_kwargs: Any,
-    ) -> Element | None:
+    ) -> Element:
         """Send a request of the signed-in user; the parent's way in, with the same safety as :meth:`call`.
 
         :param endpoint: below the site, such as ``datasources``
@@ -168,26 +171,29 @@ class TableauHook(HttpHook):
 
     # The signed-in user.
 
-    def call(self, method: str, endpoint: str, body: bytes | None = None) -> Element | None:
-        """Send a request to an endpoint of the site; the root of the answer, or None where it has no content.
+    def call(self, method: str, endpoint: str, body: bytes | None = None, success: Success = ANY_ANSWER) -> Element:
+        """Send a request to an endpoint of the site; the root of the answer.
 
         When the session has ended, it is renewed (or one taken that somebody renewed meanwhile) and the request is sent
         again.
 
         :param endpoint: below ``/api/<version>/sites/<site>/``, such as ``datasources?pageSize=10``
+        :param success: what Tableau answers when it is done
         :raises TableauError: as described there
         """
 
-        def send(session: TableauSession) -> Element | None:
-            return self._transport.send(method, _path(session, endpoint), body=body, token=session.token)
+        def send(session: TableauSession) -> Element:
+            return self._transport.send(method, _path(session, endpoint), success, body=body, token=session.token)
 
         return self._in_a_session(send)
 
-    def fetch(self, method: str, endpoint: str, media: str, body: bytes | None = None, *, once: bool = False) -> bytes:
+    def fetch(
+        self, method: str, endpoint: str, success: Success, body: bytes | None = None, *, once: bool = False
+    ) -> bytes:
         """Send a request whose answer is no XML; its body. Sessions are renewed as in :meth:`call`.
 
         :param endpoint: below the site as in :meth:`call`, or from the root of the server where it begins with ``/``
-        :param media: the type of the answer, and of the body where there is one
+        :param success: what Tableau answers when it is done
         :param once: send it once, whatever the answer: each time may be a sign-in that the database refuses, and five
             of those lock a user there
         :raises TableauError: as described there
@@ -196,7 +202,7 @@ class TableauHook(HttpHook):
         def send(session: TableauSession) -> bytes:
             path = _path(session, endpoint)
             tries = 1 if once else QUICK_TRIES
-            return self._transport.fetch(method, path, media, body=body, token=session.token, tries=tries)
+            return self._transport.fetch(method, path, success, body=body, token=session.token, tries=tries)
 
         return send(self._sharing.current()) if once else self._in_a_session(send)
 
@@ -234,7 +240,7 @@ class TableauHook(HttpHook):
             return False
         self._sharing.forget(session)
         try:
-            self._transport.send("POST", f"/api/{session.api_version}/auth/signout", token=session.token)
+            self._transport.send("POST", f"/api/{session.api_version}/auth/signout", SIGN_OUT, token=session.token)
         except SessionEnded:
             return False
         return True
@@ -246,7 +252,7 @@ class TableauHook(HttpHook):
         """
         try:
             session = self._sharing.current()
-            self.call("GET", "datasources?pageSize=1&pageNumber=1")
+            self.call("GET", "datasources?pageSize=1&pageNumber=1", success=listing("datasources"))
         except TableauError as error:
             return False, str(error)
         return True, f"Signed in to site '{self.settings.site}' of {self.base_url}, REST API {session.api_version}"
@@ -261,7 +267,7 @@ class TableauHook(HttpHook):
         self.keep_secret(credentials.get("jwt", ""))
         body = tsxml.request(credentials)
         try:
-            root = self._transport.send("POST", f"/api/{version}/auth/signin", body=body)
+            root = self._transport.send("POST", f"/api/{version}/auth/signin", SIGN_IN, body=body)
         except _REFUSALS as error:
             raise SignInRefused(self._why_sign_in_is_refused(error), status=error.status, code=error.code) from None
         session = self._read_session(root, version)
@@ -270,18 +276,16 @@ class TableauHook(HttpHook):
 
     def _server_version(self) -> ApiVersion:
         try:
-            root = self._transport.send("GET", f"/api/{SERVER_INFO}/serverinfo")
-            return ApiVersion.parse(root.findtext("serverInfo/restApiVersion", "") if root is not None else "")
+            root = self._transport.send("GET", f"/api/{SERVER_INFO_VERSION}/serverinfo", SERVER_INFO)
+            return ApiVersion.parse(root.findtext("serverInfo/restApiVersion", ""))
         except (ValueError, BadAnswer, *_REFUSALS):
             raise BadAnswer(
                 f"{self.base_url} does not say which REST API version it speaks; set extra 'api_version' of the "
                 f"Airflow connection '{self.tableau_conn_id}'."
             ) from None
 
-    def _read_session(self, root: Element | None, version: ApiVersion) -> TableauSession:
-        credentials = root.find("credentials") if root is not None else None
-        if credentials is None:
-            raise BadAnswer("Tableau answered the sign-in with something else than credentials.")
+    def _read_session(self, root: Element, version: ApiVersion) -> TableauSession:
+        credentials = next(root.iter("credentials"))
         site, user = credentials.find("site"), credentials.find("user")
         token, site_id = credentials.get("token"), site.get("id") if site is not None else None
         if not token or not site_id:
@@ -319,14 +323,26 @@ class TableauHook(HttpHook):
         )
 
 
-class _SessionWithoutRedirects(requests.Session):
-    """Leaves redirects to the transport.
-
-    Requests would follow them anywhere; and it stumbles over one that is no address, even when told to follow none.
-    """
+class _CautiousSession(requests.Session):
+    """Leads a request to where the Airflow connection says, and nowhere else."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 (the parent's signature)
-        return None
+        """Leave redirects to the transport.
+
+        Requests would follow them anywhere; and it stumbles over one that is no address, even when told to follow none.
+        """
+        return
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: bool | None, verify: Any, cert: Any) -> Any:
+        """Take proxies from the environment, as requests does, but not for this machine.
+
+        What is meant for this machine would be sent to another one, and plain http would be read there.
+        """
+        named = dict(proxies or {})
+        merged = super().merge_environment_settings(url, dict(named), stream, verify, cert)
+        if is_loopback(urlsplit(url).hostname or ""):
+            merged["proxies"] = {**self.proxies, **named}
+        return merged
 
 
 def _path(session: TableauSession, endpoint: str) -> str:

@@ -13,7 +13,7 @@ from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_da
 from fastapi import Depends, HTTPException, Request
 
 from credential_rotation.announcements import ROTATION
-from credential_rotation.fleet.reading import RENEWAL
+from credential_rotation.triggering_events import RENEWAL
 
 # 401 without a login, 403 without the right.
 reads_rotation = Depends(requires_access_dag("GET", DagAccessEntity.RUN, ROTATION))

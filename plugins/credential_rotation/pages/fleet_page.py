@@ -11,10 +11,11 @@ from typing import Any
 
 from credential_rotation.announcements import ROTATION
 from credential_rotation.fleet.model import Condition, ConditionKind, Fleet, FleetRow, RunBrief, TokenBrief
-from credential_rotation.fleet.reading import DAG_IDS, RENEWAL
+from credential_rotation.fleet.reading import DAG_IDS
 from credential_rotation.pages.times import at, lasting, relative
 from credential_rotation.pages.wording import Look, counted
 from credential_rotation.rotation.outcomes import EXCLUSION_MEANS, Exclusion
+from credential_rotation.triggering_events import RENEWAL
 
 _SHOWN_RUNS = 15
 _LONGEST_REASON = 260

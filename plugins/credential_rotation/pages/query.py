@@ -1,4 +1,4 @@
-"""What the query of a page may name. All else is answered as what does not exist: parts of paths are made of these."""
+"""What the query of a page may name. All else is answered as what does not exist."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from fastapi import Depends
 
 from credential_rotation.pages.answers import NoSuchThing
 
-# What Airflow lets ids be made of, and no name of a folder above.
-_AIRFLOW_ID = re.compile(r"(?!\.+$)[\w.~:+-]{1,250}", re.ASCII)
+# What Airflow lets ids of DAGs be made of, and no name of a folder above. Ids of runs may be anything: file_names.
+_DAG_ID = re.compile(r"(?!\.+$)[\w.-]{1,250}", re.ASCII)
+_RUN_ID = re.compile(r".{1,250}", re.DOTALL)
 _LUID = re.compile(r"[\w-]{1,100}", re.ASCII)
 # Where Tableau is, and the site's own name there; see TableauSettings.site_key.
 _SITE_KEY = re.compile(r"https?://[\w.:\[\]/-]{1,300}\|[\w -]{0,200}")
 
 
 def _dag_id(dag_id: str = "") -> str:
-    return _checked(_AIRFLOW_ID, dag_id, "No DAG has such an id.")
+    return _checked(_DAG_ID, dag_id, "No DAG has such an id.")
 
 
 def _run_id(run_id: str = "") -> str:
-    return _checked(_AIRFLOW_ID, run_id, "No run has such an id.")
+    return _checked(_RUN_ID, run_id, "No run has such an id.")
 
 
 def _site(site: str = "") -> str:

@@ -16,7 +16,8 @@ from credential_rotation.rotation.outcomes import EXCLUSION_MEANS, PROOF_MEANS, 
 # As texts; the others as they are.
 _TEXTS = (
     "outcome", "proof", "reason", "content_name", "project", "content_type", "username", "snowflake_conn_id", "owner",
-    "site", "tableau_conn_id", "server_address", "content_id", "connection_id", "url_base", "url_tail",
+    "site", "tableau_conn_id", "server_address", "content_id", "connection_id", "authentication_type",
+    "url_base", "url_tail",
 )  # fmt: skip
 _NUMBERS = ("attempts", "seconds", "canary", "cause")
 # What a person sees who opens a row; a long reason is cut short in its column.
@@ -26,6 +27,7 @@ _DETAILS = {
     "site": "Site",
     "tableau_conn_id": "Tableau connection",
     "server_address": "Server",
+    "authentication_type": "Way to sign in",
     "proof_means": "Proof",
     "content_id": "LUID of the content",
     "connection_id": "LUID of the connection",

@@ -6,20 +6,17 @@ from collections.abc import Iterator
 from typing import IO
 
 from credential_rotation.fleet.reading import DAG_IDS
-from credential_rotation.run_folder import fresh_path
+from credential_rotation.run_folder import RunFolder, fresh_path
 
 _AT_ONCE = 256 * 1024
 
 
 def run_file(reports: str, dag_id: str, run_id: str, name: str) -> Iterator[bytes] | None:
-    """A file of a run, piece by piece; None where there is none.
-
-    :param dag_id: with ``run_id``, checked by :mod:`~credential_rotation.pages.query`
-    """
+    """A file of a run, piece by piece; None where there is none."""
     if dag_id not in DAG_IDS:
         return None
     try:
-        file = fresh_path(f"{reports}/{dag_id}/{run_id}/{name}").__wrapped__.open("rb")
+        file = fresh_path(RunFolder(dag_id, run_id, reports).url(name)).__wrapped__.open("rb")
     except (FileNotFoundError, NotADirectoryError):
         return None
     return _pieces(file)

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from credential_rotation.announcements import ROTATION
-from credential_rotation.fleet.reading import DAG_IDS, RENEWAL, read_run
+from credential_rotation.fleet.reading import DAG_IDS, read_run
 from credential_rotation.pages.answers import as_bytes
 from credential_rotation.pages.environment import template
 from credential_rotation.pages.kept import Kept, stamp_of
 from credential_rotation.pages.renewal_page import renewal_values
 from credential_rotation.pages.report_page import report_context
 from credential_rotation.run_folder import RunFolder
+from credential_rotation.triggering_events import RENEWAL
 
 _kept = Kept()
 
@@ -22,7 +23,7 @@ def run_html(reports: str, dag_id: str, run_id: str) -> bytes:
     shown = {"dag_id": dag_id, "run_id": run_id, "rotation": ROTATION, "renewal": RENEWAL}
     if dag_id not in DAG_IDS:
         return as_bytes(template("other_dag.html").render(shown))
-    stamp = stamp_of(f"{reports}/{dag_id}/{run_id}/report.json")
+    stamp = stamp_of(RunFolder(dag_id, run_id, reports).url("report.json"))
     if stamp is None:
         return as_bytes(template("no_report.html").render(shown))
 

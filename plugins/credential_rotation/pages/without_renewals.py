@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from credential_rotation.fleet.model import Condition, ConditionKind, Fleet, FleetRow
-from credential_rotation.fleet.reading import RENEWAL
 from credential_rotation.pages.wording import counted
+from credential_rotation.triggering_events import RENEWAL
 
 # Reasons that only a renewal knows of. That a renewed token is not everywhere yet, a rotation knows, too.
 _OF_RENEWALS = {"Expired", "RenewalDue", "RenewalFailed"}

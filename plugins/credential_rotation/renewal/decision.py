@@ -14,6 +14,8 @@ from credential_rotation.renewal.tokens import MOST_TOKENS, Token, formers, show
 
 # What it takes to bring a new token to every connection of a large site, with room for a retry or two.
 LEAST_OVERLAP_HOURS = 2
+# So many rotated tokens that still work are a sign of two who rotate against each other, or of a secret lost each time.
+_MANY_FORMERS = 3
 
 
 class State(StrEnum):
@@ -54,6 +56,7 @@ class Decision:
     :param alarm: what a person has to know, whatever is done: the run is red for it
     :param note: what else is to be said
     :param previous_ends_at: when the first of its former secrets that still work ends
+    :param is_current: whether what Tableau is to embed is the token in force; None where that can't be told
     :param works: whether Snowflake let in what Tableau is to embed; None where that was not tried
     """
 
@@ -65,6 +68,7 @@ class Decision:
     alarm: str | None = None
     note: str | None = None
     previous_ends_at: datetime | None = None
+    is_current: bool | None = None
     works: bool | None = None
 
     def noted(self, note: str) -> Decision:
@@ -79,6 +83,11 @@ class Wishes:
     renew_before_days: float = 7
     overlap_hours: int = 72
     force: bool = False
+
+    @property
+    def margin(self) -> timedelta:
+        """What must be left when a run looks at a token: the longest pause of a schedule, and what Tableau takes."""
+        return timedelta(hours=self.overlap_hours / 3 + LEAST_OVERLAP_HOURS)
 
 
 def decide(
@@ -95,7 +104,8 @@ def decide(
     if isinstance(found, str):
         return Decision(State.MISSING, problem=found)
     case = _Case(found, tokens, now, wishes)
-    return replace(case.decide(known, why), previous_ends_at=case.previous_ends_at)
+    is_current = {InForce.YES: True, InForce.NO: False}.get(known)
+    return replace(case.decide(known, why), previous_ends_at=case.previous_ends_at, is_current=is_current)
 
 
 def _the_one(candidates: Sequence[Token], name: str | None) -> Token | str:
@@ -158,9 +168,10 @@ class _Case:
             )
         until = max((token.expires_at for token in self.living), default=self.now)
         outlives = found.expires_at - until >= timedelta(hours=LEAST_OVERLAP_HOURS)
-        if self.living and outlives and not self.wishes.force:
+        left, margin = found.expires_at - self.now, self.wishes.margin
+        if self.living and outlives and left > margin and not self.wishes.force:
             return Decision(State.OVERLAP_RUNNING, found, note=f"the previous secret works until {shown(until)}")
-        if found.expires_at - self.now > timedelta(days=self.wishes.renew_before_days) and not self.wishes.force:
+        if left > max(timedelta(days=self.wishes.renew_before_days), margin) and not self.wishes.force:
             return Decision(State.NOT_DUE, found)
         return self._rotation()
 
@@ -179,10 +190,19 @@ class _Case:
                 "nobody has given it another one, run with force.",
             )
         decision = self._rotation()
-        if decision.problem:
-            return decision
         if lives_until is None:
             return decision.noted(why)
+        if decision.problem:
+            problem = f"{why}, and what Tableau embeds ends at {shown(lives_until)}; {decision.problem}"
+            return replace(decision, problem=problem)
+        if len(self.living) >= _MANY_FORMERS and lives_until - self.now > self.wishes.margin and not self.wishes.force:
+            return Decision(
+                State.DUE,
+                self.found,
+                problem=f"{why}, for the {len(self.living)}th time within an overlap. Nothing was rotated yet: what "
+                f"Tableau embeds ends at {shown(lives_until)}, and is renewed when less than "
+                f"{self.wishes.margin / timedelta(hours=1):.0f} hours are left.",
+            )
         decision = decision.noted(f"{why}. The previous secret works until {shown(lives_until)}")
         if lives_until - self.now >= timedelta(hours=LEAST_OVERLAP_HOURS):
             return decision

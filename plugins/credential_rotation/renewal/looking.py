@@ -74,11 +74,13 @@ class Looker:
         if current is not None and found.name != current.name:
             return Decision(
                 State.MISSING,
-                problem=f"what is kept of '{user.conn_id}' is the token {current.name}, and extra 'token_name' means "
-                f"{found.name}. Fix that extra; or write the secret of {found.name} into the Airflow connection.",
+                problem=f"what is kept of '{user.conn_id}' is the token {current.name}, and {found.name} is meant now. "
+                f"Write the secret of {found.name} into the Airflow connection; or, if it is not meant, fix extra "
+                "'token_name'. A token that was renamed counts as another one.",
             )
         if standing.is_contradicted:
-            return replace(decision, state=State.REWRITTEN, rotate=False, problem=_other_secret(user, found))
+            problem = _other_secret(user, found)
+            return replace(decision, state=State.REWRITTEN, rotate=False, problem=problem, is_current=None)
         if others and decision.problem is None:
             decision = replace(decision, alarm=_joined(only_one_may(why), decision.alarm))
         if standing.pending is not None:
@@ -131,14 +133,16 @@ class Looker:
         user, kept, token = standing.user, standing.kept, decision.token
         if not user.password or token is None or (kept is not None and kept.renewed(user.password)):
             return
+        if standing.pending is not None:
+            return  # It comes first, and may be the only good one.
         if (
             standing.current is not None
             and standing.in_force is not InForce.UNKNOWN
             and (standing.current.works or not decision.works)
         ):
             return
-        # While a former secret works, too, the connection may hold either, unless a person has just written it.
-        is_known = standing.was_rewritten or not standing.living_formers(token.name, self._now)
+        # While a former secret works, too, the connection may hold either.
+        is_known = not standing.living_formers(token.name, self._now)
         newest = [former.name for former in formers(standing.tokens, token.name)][-1:]
         adopted = KeptToken(
             user.password,

@@ -19,6 +19,7 @@ class UserReport:
 
     :param expires_at: of the token in force; ISO 8601, UTC
     :param previous_ends_at: when the first of its previous secrets that still work ends; None where none does
+    :param is_current: whether what Tableau is to embed is the token in force; None where that can't be told
     :param days_left: until the first secret ends that Tableau may hold: the previous one, until the new one has arrived
     :param may_hold_previous: how many connections may still hold a previous secret, of how many targets; None where
         that is not known
@@ -40,6 +41,7 @@ class UserReport:
     alarm: str | None = None
     note: str | None = None
     previous_ends_at: str | None = None
+    is_current: bool | None = None
     may_hold_previous: int | None = None
     targets: int | None = None
     renewed_at: str | None = None
@@ -72,6 +74,7 @@ class UserReport:
             token_name=token.name,
             expires_at=token.expires_at.isoformat(timespec="seconds"),
             previous_ends_at=previous.isoformat(timespec="seconds") if previous else None,
+            is_current=decision.is_current,
             days_left=_days(token.expires_at, now),
             next_due=(token.expires_at - timedelta(days=renew_before_days)).isoformat(timespec="seconds"),
         )

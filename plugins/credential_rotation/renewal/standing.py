@@ -34,7 +34,9 @@ def is_in_force(kept: KeptToken, tokens: Sequence[Token]) -> InForce:
     if found is None or newer_formers(kept, tokens):
         return InForce.NO
     if kept.expires_at is None:
-        return InForce.UNKNOWN if kept.former is None else InForce.YES
+        # Once Snowflake lists the former token no more, it may list a newer one no more either.
+        is_listed = any(token.name == kept.former for token in formers(tokens, kept.name))
+        return InForce.YES if is_listed else InForce.UNKNOWN
     return InForce.YES if found.expires_exactly(datetime.fromisoformat(kept.expires_at)) else InForce.NO
 
 
@@ -84,7 +86,9 @@ class Standing:
         """Whether the connection was rewritten though the renewed token that it is to replace is the one in force."""
         if self.kept is None or not self.was_rewritten or not self.kept.current.is_renewed:
             return False
-        return is_in_force(self.kept.current, self.tokens) is InForce.YES
+        means = self.user.token_name or self.kept.current.name
+        is_the_same = means.casefold() == self.kept.current.name.casefold()
+        return is_the_same and is_in_force(self.kept.current, self.tokens) is InForce.YES
 
     @cached_property
     def in_force(self) -> InForce:
@@ -92,8 +96,8 @@ class Standing:
         if self.kept is None:
             return InForce.UNKNOWN
         if self.was_rewritten:
-            # The newest word counts, unless it can't be right.
-            return InForce.NO if self.is_contradicted else InForce.YES
+            # The newest word counts, unless it can't be right; but which of the living secrets it is can't be told.
+            return InForce.NO if self.is_contradicted else InForce.UNKNOWN
         return is_in_force(self.kept.current, self.tokens)
 
     @property

@@ -110,7 +110,7 @@ class Renewer:
         if standing.kept is not None and standing.kept.current.run_id == self._run_id:
             wishes = replace(wishes, force=False)  # An earlier try of this run renewed it already.
         if standing.pending is not None:
-            if self._finish(user, standing.pending):
+            if self._finish(user, standing.pending, gives_up=wishes.force):
                 return self._renewed(user, known)
             standing = self._looker.standing(user)
         decision = self._looker.decide(standing, wishes)
@@ -134,7 +134,7 @@ class Renewer:
                 return self._renewed(user, known, decision)
         raise RenewalFailed(
             f"Each time that the token {decision.token.name} of {user.name} was rotated here, somebody else rotated it "
-            f"right after. Only one may: see who else does. {self._until(self.see(user, wishes))}"
+            f"right after. Only one may: see who else does. {self._state_of_the_present_one(user)}"
         )
 
     def remove_rotated(self, user: User) -> list[str]:
@@ -169,10 +169,8 @@ class Renewer:
             new = self._administration.rotate(user.identifier, name, overlap_hours)
         except (SnowflakeRefused, SnowflakeUnreachable, UnexpectedAnswer) as problem:
             raise self._after_failure(user, name, before, problem) from None
-        made = new.former or next((token.name for token in self._new_formers(user, name, before)), None)
-        pending = KeptToken(
-            new.secret, name, former=made, renewed_at=self._now.isoformat(timespec="seconds"), run_id=self._run_id
-        )
+        renewed_at = self._now.isoformat(timespec="seconds")
+        pending = KeptToken(new.secret, name, former=new.former, renewed_at=renewed_at, run_id=self._run_id)
         pending = replace(pending, beside=pending.mark_of(user.password))
         keeping = Retrying(
             retry=retry_if_exception_type(StoreUnusable),
@@ -181,7 +179,12 @@ class Renewer:
             reraise=True,
         )
         keeping(self._store.keep_pending, user.conn_id, pending)
-        self._attempts.end(user.conn_id, made or "")
+        if not pending.former:
+            # Snowflake did not name it; what it left is to be seen.
+            made = self._new_formers(user, name, before)
+            pending = replace(pending, former=made[-1].name if made else None)
+            self._store.keep_pending(user.conn_id, pending)
+        self._attempts.end(user.conn_id, pending.former or "")
         log.info("The token %s of %s is rotated, and its new secret is kept.", name, user.name)
         return pending
 
@@ -194,7 +197,8 @@ class Renewer:
                 f"{problem} Whether the token {name} of {user.name} was rotated all the same could not be seen: "
                 f"{unseen}"
             )
-        self._attempts.end(user.conn_id, made[-1].name if made else "")
+        if made or not isinstance(problem, SnowflakeUnreachable):  # else it may still take effect
+            self._attempts.end(user.conn_id, made[-1].name if made else "")
         if not made:
             return problem
         return SecretLost(
@@ -205,27 +209,33 @@ class Renewer:
     def _new_formers(self, user: User, name: str, before: Sequence[str]) -> list[Token]:
         return [token for token in formers(self._tokens(user), name) if token.name not in before]
 
-    def _finish(self, user: User, pending: KeptToken) -> bool:
+    def _finish(self, user: User, pending: KeptToken, *, gives_up: bool = False) -> bool:
         """Bring a pending token to its end; False when it is dead or not in force, and so forgotten.
 
         One that somebody has rotated works on for a while, and then dies without a word.
+
+        :param gives_up: whether one that Snowflake calls dead is forgotten even if there is a token of its name
         """
         tokens = self._tokens(user)
         found = in_force(tokens, pending.name)
         if found is not None:
-            if is_in_force(pending, tokens) is not InForce.YES:
+            known = is_in_force(pending, tokens)
+            if known is InForce.NO:
                 log.warning("The token that was kept of %s is not the one in force any more, and forgotten.", user.name)
                 self._store.drop_pending(user.conn_id)
                 return False
-            if pending.expires_at is None:
+            if pending.expires_at is None and known is InForce.YES:
                 # By that it is known again, and never forgotten, though it can't sign in yet.
                 pending = replace(pending, expires_at=found.expires_at.isoformat())
                 self._store.keep_pending(user.conn_id, pending)
-        if not self._signs_in(user, pending, is_listed=found is not None):
+        if not self._signs_in(user, pending, is_listed=found is not None and not gives_up):
             return False
+        kept = self._store.read(user.conn_id)
+        if kept is None or kept.pending is None or kept.pending.secret != pending.secret:
+            return False  # Another try of this task was faster.
         self._store.promote(user.conn_id)
         log.info("The new token %s of %s works, and is the current one from now on.", pending.name, user.name)
-        return is_in_force(pending, self._tokens(user)) is InForce.YES
+        return is_in_force(pending, self._tokens(user)) is not InForce.NO
 
     def _signs_in(self, user: User, pending: KeptToken, *, is_listed: bool) -> bool:
         """Try a pending token once; False when it is dead, and forgotten."""
@@ -237,7 +247,7 @@ class Renewer:
             # A token whose role is gone is called invalid, too; but it is there.
             if is_listed or refused.refusal not in refusals.DEAD:
                 retry_after = refusals.LOCKED_SECONDS if refused.refusal is Refusal.LOCKED else None
-                kept = "The new token is kept, and tried again in the next run."
+                kept = "The new token is kept, and tried again in the next run; force gives it up."
                 raise RenewalFailed(f"{refused} {kept} {self._state_of_the_present_one(user)}", retry_after) from None
             log.warning("The token that was kept of %s is dead, and forgotten. %s", user.name, refused)
             self._store.drop_pending(user.conn_id)
@@ -246,22 +256,18 @@ class Renewer:
 
     def _state_of_the_present_one(self, user: User) -> str:
         """What becomes of what Tableau embeds, while the new token can't be used: a policy may end both."""
-        decision = self.see(user, Wishes())
-        kept = self._store.read(user.conn_id)
-        if kept is None or self._sign_in is None:
-            return self._until(decision)
+        standing = self._looker.standing(user)
+        ends_at = self._looker.decide(standing, Wishes()).previous_ends_at
+        until = f"What Tableau embeds ends at {shown(ends_at)}." if ends_at else "WHAT TABLEAU EMBEDS HAS ENDED."
+        if self._sign_in is None:
+            return until
         try:
-            self._sign_in(user, kept.current.secret)
+            self._sign_in(user, standing.secret)
         except SnowflakeRefused as refused:
-            return f"THE PREVIOUS SECRET, WHICH TABLEAU EMBEDS, IS REFUSED AS WELL: {refused}"
+            return f"So is the previous secret: {refusals.about_tableau(refused.refusal, ends_at, self._now)}"
         except SnowflakeUnreachable:
-            return self._until(decision)
-        return f"The previous secret still signs in. {self._until(decision)}"
-
-    def _until(self, decision: Decision) -> str:
-        if decision.previous_ends_at is None:
-            return "THE PREVIOUS SECRET, WHICH TABLEAU EMBEDS, HAS ENDED."
-        return f"What Tableau embeds ends at {shown(decision.previous_ends_at)}."
+            return until
+        return f"The previous secret still signs in. {until}"
 
     def _renewed(self, user: User, known: set[str], decision: Decision | None = None) -> Renewal:
         """The result, with an alarm where somebody else rotated meanwhile."""

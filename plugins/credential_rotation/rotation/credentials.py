@@ -78,13 +78,14 @@ class SnowflakeCredential:
 
 
 def from_airflow_connection(conn: Connection, token: str | None = None) -> SnowflakeCredential:
-    """Read and check an Airflow connection of type ``snowflake``.
+    """Read and check an Airflow connection of type ``snowflake``, or one whose extra says that it is meant.
 
     :param token: what counts in place of its password, which may be empty then
     :raises UnusableCredential: naming the connection, the field, and what to do
     """
     login, token = (conn.login or "").strip(), token or conn.password or ""
     extra = _extra(conn)
+    _refuse_another_type(conn, extra)
     if not login:
         raise _wrong(conn, "login is empty; it must be the Snowflake user whose token this is")
     if not token:
@@ -105,6 +106,18 @@ def from_airflow_connection(conn: Connection, token: str | None = None) -> Snowf
         token_username=login,
         previous=previous,
         previous_username=_text(conn, extra, "previous_username") or login,
+    )
+
+
+def _refuse_another_type(conn: Connection, extra: dict[str, Any]) -> None:
+    """A run may name any connection, and its secret would be embedded in Tableau: an AWS key, say."""
+    kind = conn.conn_type or ""
+    # A URI has only strings in its extra.
+    if kind.casefold() == "snowflake" or str(extra.get("credential_rotation")).casefold() == "true":
+        return
+    problem = f"its type is '{kind}' and not 'snowflake'" if kind else "it has no type; 'snowflake' is expected"
+    raise _wrong(
+        conn, f"{problem}. If it is a Snowflake credential, set its type, or its extra 'credential_rotation' to true"
     )
 
 

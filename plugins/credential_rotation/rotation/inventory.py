@@ -11,7 +11,6 @@ from typing import Protocol
 
 from credential_rotation.tableau.content import ENDPOINTS, Connection, Content, ContentType
 from credential_rotation.tableau.errors import (
-    BadAnswer,
     NotAllowed,
     NotFound,
     RandomRefusal,
@@ -79,7 +78,8 @@ def take_inventory(
         all others with a token that dies; for the last try
     :param known: the connections of an item that need not be asked, as they were when it was; None where it is to be
     :param took: is told of each item how many seconds its connections took to read, from any thread
-    :raises TableauError: when a list can't be read whole, or Tableau is unwell: half an inventory would miss targets
+    :raises TableauError: when a list can't be read whole, or Tableau is unwell: half an inventory would miss targets;
+        the list of users only where owners must have names
     """
     reader = _ItemReader(site, (ServerFault, RandomRefusal) if tolerate_broken_items else (), took)
     with ThreadPoolExecutor(max_workers=max(1, in_flight), thread_name_prefix="inventory") as pool:
@@ -127,12 +127,13 @@ def _read_lists(
 
 
 def _owner_names(contents: list[Content], site: Readable, *, required: bool) -> dict[str, str]:
-    """Names by LUID, where a list did not name an owner; none where the users can't be listed."""
+    """Names by LUID, where a list did not name an owner; none where the users can't be listed, whatever the cause."""
     if all(content.owner or not content.owner_id for content in contents):
         return {}
     try:
         return site.user_names()
-    except (NotAllowed, NotFound, RequestRefused, BadAnswer) as error:
+    except TableauError as error:
+        # All that is lost is names, and that is no reason to leave a token to die.
         if required:
             raise
         log.warning("Owners are shown by LUID, since the users of the site can't be listed: %s", error)
@@ -143,7 +144,7 @@ def _with_owner_name(item: Item, names: dict[str, str]) -> Item:
     content = item.content
     if content.owner:
         return item
-    return replace(item, content=replace(content, owner=names.get(content.owner_id, content.owner_id)))
+    return replace(item, content=replace(content, owner=names.get(content.owner_id) or content.owner_id))
 
 
 def _read_connections(

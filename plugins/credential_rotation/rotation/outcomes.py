@@ -44,6 +44,7 @@ class Exclusion(StrEnum):
     NOT_SNOWFLAKE = "not_snowflake"
     OAUTH = "oauth"
     KEY_PAIR = "key_pair"
+    OTHER_SIGN_IN = "other_sign_in"
     NO_SERVER_ADDRESS = "no_server_address"
     OTHER_ACCOUNT = "other_account"
     NO_USERNAME = "no_username"
@@ -57,6 +58,7 @@ EXCLUSION_MEANS: dict[Exclusion, str] = {
     Exclusion.NOT_SNOWFLAKE: "another database",
     Exclusion.OAUTH: "signs in with OAuth",
     Exclusion.KEY_PAIR: "signs in with a key pair",
+    Exclusion.OTHER_SIGN_IN: "signs in some other way; the report names it in `authentication_type`",
     Exclusion.NO_SERVER_ADDRESS: "Tableau does not say which Snowflake account it is for",
     Exclusion.OTHER_ACCOUNT: "a Snowflake account of none of the credentials",
     Exclusion.NO_USERNAME: "Tableau does not say which user signs in",
@@ -70,6 +72,8 @@ EXCLUSION_ADVICE: dict[Exclusion, str] = {
     Exclusion.NOT_SNOWFLAKE: "nothing",
     Exclusion.OAUTH: "nothing, or change it by hand in Tableau: an update would be accepted, and break it",
     Exclusion.KEY_PAIR: "nothing, or change it by hand in Tableau",
+    Exclusion.OTHER_SIGN_IN: "nothing, or change it by hand in Tableau; if the word means user and password, add it to "
+    "`USER_AND_PASSWORD` in `rotation/selection.py`",
     Exclusion.NO_SERVER_ADDRESS: "look at it in Tableau",
     Exclusion.OTHER_ACCOUNT: "if it is an old address of yours, add it to `server_addresses`",
     Exclusion.NO_USERNAME: "look at it in Tableau",

@@ -30,12 +30,16 @@ class ReadBack:
         """
         if self._always or target.content_type not in self._agreed:
             return True
-        is_to_be_seen = target.username.casefold() != username.casefold() or target.embed_password is False
-        return is_to_be_seen or answer is None or not holds(answer, username)
+        return can_show(target, username) or answer is None or not holds(answer, username)
 
     def agreed(self, target: ConnectionRecord) -> None:
         """What was read back is as it should be."""
         self._agreed.add(target.content_type)
+
+
+def can_show(target: ConnectionRecord, username: str) -> bool:
+    """Whether an update changes anything that Tableau shows: another user, or that a password is embedded."""
+    return target.username.casefold() != username.casefold() or target.embed_password is False
 
 
 def holds(connection: Connection, username: str) -> bool:

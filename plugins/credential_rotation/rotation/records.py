@@ -19,6 +19,7 @@ class ConnectionRecord:
     counts the updates that were sent. ``retriable`` marks an outcome that another try of the task may change.
 
     :param new_username: the user to embed; None for the credential's login
+    :param authentication_type: how it signs in, in Tableau's word; empty where Tableau does not say
     :param updated_at: when the item was last changed or published, as Tableau says
     :param connections_in_item: how many connections its item has, itself included
     :param held_current: whether it is known to have held the token that is to be embedded before the run
@@ -50,6 +51,7 @@ class ConnectionRecord:
     retriable: bool = False
     new_username: str | None = None
     embed_password: bool | None = None
+    authentication_type: str = ""
     updated_at: str = ""
     has_extracts: bool | None = None
     size: int | None = None

@@ -13,6 +13,7 @@ from typing import Any
 from credential_rotation.rotation.one_connection import why_unfinished
 from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.records import ConnectionRecord
+from credential_rotation.rotation.spreadsheet_cells import harmless_cell
 
 NO_WORD = "its task ended without reporting a result (killed?), so Tableau may hold the old or the new token; run again"
 NOT_REACHED = "the run ended before its turn came"
@@ -38,6 +39,7 @@ _COLUMNS = [
     "canary",
     "content_url",
     "seconds",
+    "authentication_type",
 ]
 
 
@@ -115,11 +117,11 @@ class Report:
         return (_row(record) for record in self.records)
 
     def as_csv(self) -> str:
-        """The connections, for ``report.csv``. What a spreadsheet would take for a formula is made a text."""
+        """The connections, for ``report.csv``. What a spreadsheet would take for a formula is made text."""
         out = io.StringIO()
         writer = csv.DictWriter(out, _COLUMNS)
         writer.writeheader()
-        writer.writerows({name: _cell(value) for name, value in _row(record).items()} for record in self.records)
+        writer.writerows({name: harmless_cell(value) for name, value in row.items()} for row in self.rows())
         return out.getvalue()
 
     def as_table(self) -> str:
@@ -211,7 +213,3 @@ def _row(record: ConnectionRecord) -> dict[str, Any]:
 
 def _iso(when: datetime | None) -> str | None:
     return when.astimezone(UTC).isoformat(timespec="seconds") if when else None
-
-
-def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,10 @@ _SHOWN = 10
 _LINKS = frozenset({"sqlproxy", "tableau-server-site"})
 # What an extract may call itself, though the connection below it is to Snowflake; and what says nothing at all.
 _ADDRESS_DECIDES = frozenset({"hyper", "dataengine", ""})
+# Tableau's words for user and password, in lower case and without separators. Its files say "username-password" or, in
+# older versions, "Username Password"; its Connector SDK has "auth-user-pass", which it calls "UsernameAndPassword"
+# (https://tableau.github.io/connector-plugin-sdk/docs/ui).
+USER_AND_PASSWORD = frozenset({"usernamepassword", "authuserpass", "usernameandpassword"})
 
 
 class SelectionError(ValueError):
@@ -98,17 +103,20 @@ def _claims(
 
 
 def _not_with_user_and_password(connection: Connection) -> Exclusion | None:
-    kind, sign_in = connection.type.lower(), connection.authentication_type.lower()
+    kind = connection.type.lower()
     if kind in _LINKS:
         return Exclusion.PUBLISHED_DATA_SOURCE
     if kind != "snowflake" and not (kind in _ADDRESS_DECIDES and addresses.is_snowflake(connection.server_address)):
         return Exclusion.NOT_SNOWFLAKE
-    # A deny-list: the attribute is often absent, and the names for user and password differ between versions.
+    said = connection.authentication_type.strip()
+    sign_in = re.sub(r"[\W_]+", "", said).casefold()
     if connection.oauth_keychain or "oauth" in sign_in:
         return Exclusion.OAUTH
-    if "keypair" in sign_in or "key-pair" in sign_in:
+    if "keypair" in sign_in:
         return Exclusion.KEY_PAIR
-    return None
+    # Tableau often does not say; that is taken to mean user and password (docs/limits.md). Anything else is left alone,
+    # because an update would overwrite it.
+    return Exclusion.OTHER_SIGN_IN if said and sign_in not in USER_AND_PASSWORD else None
 
 
 def _record(site: SiteInventory, item: Item, connection: Connection | None) -> ConnectionRecord:
@@ -125,6 +133,7 @@ def _record(site: SiteInventory, item: Item, connection: Connection | None) -> C
         server_address=connection.server_address if connection else "",
         server_port=connection.server_port if connection else "",
         username=connection.username if connection else "",
+        authentication_type=connection.authentication_type if connection else "",
         embed_password=connection.embed_password if connection else None,
         updated_at=content.updated_at,
         has_extracts=content.has_extracts,

@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Protocol
 
 from credential_rotation.rotation.outcomes import Outcome
-from credential_rotation.rotation.read_back import ReadBack, holds
+from credential_rotation.rotation.read_back import ReadBack, can_show, holds
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.tableau.content import Connection, Content
 from credential_rotation.tableau.errors import (
+    EmptyAnswer,
     NotAllowed,
     NotFound,
     NotSaved,
@@ -32,7 +33,10 @@ class Writable(Protocol):
         """The connections of an item, as they are now."""
 
     def embed(self, content: Content, connection: Connection, username: str, password: str) -> Connection | None:
-        """Embed a user and password in a connection; the connection as the answer shows it, if it does."""
+        """Embed a user and password in a connection; the connection as the answer shows it, if it does.
+
+        :raises EmptyAnswer: when Tableau did not say that it saved anything
+        """
 
     def clock(self) -> datetime:
         """What time it is for Tableau."""
@@ -59,7 +63,7 @@ def embed_and_read_back(
     )
     accepted = False
     try:
-        answer = site.embed(target.content, target.connection, username, secret)
+        answer = _embed(site, target, username, secret)
         # Not when it was read back: what is published meanwhile must show as changed since.
         accepted, tried, saved_at = True, replace(tried, touched=True), site.clock().isoformat()
         if read_back.is_needed(target, username, answer):
@@ -77,6 +81,17 @@ def embed_and_read_back(
         # Without an answer, nobody knows whether it was done.
         return replace(tried, outcome=Outcome.FAILED, reason=str(error), retriable=True, touched=True)
     return replace(tried, saved_at=saved_at)
+
+
+def _embed(site: Writable, target: ConnectionRecord, username: str, secret: str) -> Connection | None:
+    try:
+        return site.embed(target.content, target.connection, username, secret)
+    except EmptyAnswer:
+        # Where another user must show afterwards, reading back tells whether it was done. Where only the secret
+        # changes, which Tableau never shows, nothing would tell: the update counts as not done.
+        if not can_show(target, username):
+            raise
+        return None
 
 
 def _read_back(site: Writable, target: ConnectionRecord, username: str) -> None:

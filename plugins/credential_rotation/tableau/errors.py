@@ -4,7 +4,9 @@ TableauError
 ├── TableauUnwell               a later try may well work
 │   ├── Unreachable             refused, reset, timed out
 │   ├── ServerFault             5xx
-│   ├── BadAnswer               HTML, cut short, in the other format, or nothing where something must be
+│   ├── BadAnswer               HTML, cut short, in the other format, or without what the operation answers
+│   │   ├── EmptyAnswer         2xx, and nothing where something must be
+│   │   └── AnswerTooLarge      more than is ever read of an answer
 │   ├── Throttled               429; `retry_after` says how long to wait
 │   ├── RandomRefusal           400033 and its like: known to come and go
 │   ├── ListKeptChanging        a list could not be read whole
@@ -67,7 +69,15 @@ class ServerFault(TableauUnwell):
 
 
 class BadAnswer(TableauUnwell):
-    """The answer is no answer of Tableau's REST API."""
+    """The answer is not one of Tableau's REST API, or lacks what Tableau answers to this operation."""
+
+
+class EmptyAnswer(BadAnswer):
+    """The answer is a success by its status, and empty: nobody says that anything was done."""
+
+
+class AnswerTooLarge(BadAnswer):
+    """The answer has more bytes than Tableau's largest. Nothing of it is used."""
 
 
 class Throttled(TableauUnwell):

@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from requests.utils import select_proxy
+
 from credential_rotation.tableau.errors import UnusableSetting
 from credential_rotation.tableau.tsxml import first_char_not_in_xml
 from credential_rotation.tableau.versions import ApiVersion
@@ -100,9 +102,10 @@ def from_airflow_connection(conn: Connection) -> TableauSettings:
     for field_name, value in (("login", login), ("password", secret)):
         if char := first_char_not_in_xml(value):
             raise reader.wrong(field_name, f"holds the character U+{ord(char):04X}, which can't be sent to Tableau")
+    base_url = reader.base_url()
     return TableauSettings(
         conn_id=conn.conn_id,
-        base_url=reader.base_url(),
+        base_url=base_url,
         site=reader.site(),
         auth=auth,
         login=login,
@@ -113,7 +116,7 @@ def from_airflow_connection(conn: Connection) -> TableauSettings:
         api_version=reader.api_version(),
         verify=reader.verify(),
         cert=reader.cert(),
-        proxies=reader.proxies(),
+        proxies=reader.proxies(base_url),
         timeout=reader.timeout(),
     )
 
@@ -191,9 +194,7 @@ class _Reader:
             raise self.wrong("host", "is no valid address; it must look like 10ax.online.tableau.com")
         if "api" in parts.path.split("/"):
             raise self.wrong("host", "must be the address of Tableau itself, without /api/…")
-        # A text where the Airflow connection is a URL: there each value is one.
-        allowed = str(self.extra.get("allow_http")).lower() == "true"
-        if parts.scheme == "http" and not is_loopback(name) and not allowed:
+        if parts.scheme == "http" and not is_loopback(name) and not self.allows_http():
             raise self.wrong(
                 "schema",
                 f"is http: secrets would go to {name} unencrypted. Use https, or set extra 'allow_http' to true",
@@ -205,6 +206,10 @@ class _Reader:
         if port and port != {"http": 80, "https": 443}[parts.scheme]:
             netloc = f"{netloc}:{port}"
         return f"{parts.scheme}://{netloc}{parts.path.rstrip('/')}"
+
+    def allows_http(self) -> bool:
+        # A string where the Airflow connection is a URL: there each value is one.
+        return str(self.extra.get("allow_http")).lower() == "true"
 
     def scopes(self) -> tuple[str, ...]:
         value = self.extra.get("scopes")
@@ -245,13 +250,20 @@ class _Reader:
             return value[0], value[1]
         raise self.wrong("extra 'cert'", "must be the path of a client certificate, or a pair [certificate, key]")
 
-    def proxies(self) -> dict[str, str] | None:
+    def proxies(self, base_url: str) -> dict[str, str] | None:
         value = self.extra.get("proxies")
         if value is None:
             return None
-        if isinstance(value, dict) and all(isinstance(part, str) for pair in value.items() for part in pair):
-            return value
-        raise self.wrong("extra 'proxies'", 'must be an object such as {"https": "http://proxy:3128"}')
+        if not (isinstance(value, dict) and all(isinstance(part, str) for pair in value.items() for part in pair)):
+            raise self.wrong("extra 'proxies'", 'must be an object such as {"https": "http://proxy:3128"}')
+        proxy = select_proxy(base_url, value)
+        if proxy and base_url.startswith("http://") and not self.allows_http() and not _is_on_this_machine(proxy):
+            raise self.wrong(
+                "extra 'proxies'",
+                "would send secrets unencrypted to another machine: plain http to this machine needs no proxy. Take it "
+                "out, use https, or set extra 'allow_http' to true",
+            )
+        return value
 
     def timeout(self) -> float:
         value = self.extra.get("timeout", DEFAULT_TIMEOUT)
@@ -262,6 +274,13 @@ class _Reader:
         if isinstance(value, bool) or not 0 < seconds <= 3600:
             raise self.wrong("extra 'timeout'", "must be a number of seconds, more than 0 and at most 3600")
         return seconds
+
+
+def _is_on_this_machine(proxy: str) -> bool:
+    try:
+        return is_loopback(urlsplit(proxy if "://" in proxy else f"http://{proxy}").hostname or "")
+    except ValueError:
+        return False
 
 
 def is_loopback(host: str) -> bool:

@@ -23,6 +23,7 @@ from credential_rotation.tableau import tsxml
 from credential_rotation.tableau.content import ENDPOINTS, Content
 from credential_rotation.tableau.errors import (
     AlreadyQueued,
+    AnswerTooLarge,
     BadAnswer,
     NotAllowed,
     NotFound,
@@ -32,11 +33,23 @@ from credential_rotation.tableau.errors import (
     SignInRefused,
     TableauError,
 )
+from credential_rotation.tableau.success import (
+    CANCEL_JOB,
+    DATA_SOURCE,
+    JOB,
+    JOBS,
+    METADATA,
+    QUERY,
+    REFRESH,
+    VIEW_DATA,
+    VIEWS,
+    Success,
+    listing,
+)
 
 log = logging.getLogger(__name__)
 
 _VIZQL = "/api/v1/vizql-data-service"
-_JSON, _CSV = "application/json", "text/csv"
 _ALREADY_QUEUED, _SESSION_ENDED = "409093", "401002"
 _SUCCEEDED, _CANCELLED = ("0", "3"), "2"  # tableauserverclient knows a 3, "Completed"
 _PENDING = "Pending"
@@ -67,10 +80,10 @@ class Job:
 class SignedIn(Protocol):
     """Sends requests of a signed-in user: the hook, to this module."""
 
-    def call(self, method: str, endpoint: str, body: bytes | None = None) -> Element | None:
+    def call(self, method: str, endpoint: str, body: bytes | None = None, success: Success = ...) -> Element:
         """Send a request to an endpoint of the site."""
 
-    def fetch(self, method: str, endpoint: str, media: str, body: bytes | None = None, *, once: bool) -> bytes:
+    def fetch(self, method: str, endpoint: str, success: Success, body: bytes | None = None, *, once: bool) -> bytes:
         """Send a request whose answer is no XML; its body."""
 
     def redacted(self, text: str) -> str:
@@ -91,15 +104,14 @@ class TableauData:
         """
         path = f"{ENDPOINTS[content.type].path}/{content.id}/refresh"
         try:
-            root = self._api.call("POST", path, tsxml.request())
+            root = self._api.call("POST", path, tsxml.request(), REFRESH)
         except RequestRefused as error:
             if error.code == _ALREADY_QUEUED:
                 raise AlreadyQueued(str(error), status=error.status, code=error.code) from None
             raise NoDataHere(str(error)) from None
         except NotAllowed as error:
             raise NoDataHere(str(error)) from None
-        job = root.find("job") if root is not None else None
-        luid = job.get("id") if job is not None else None
+        luid = next(root.iter("job")).get("id")
         if not luid:
             raise BadAnswer(f"POST {path}: the answer names no job.")
         return luid
@@ -111,12 +123,10 @@ class TableauData:
         :raises NoDataHere: when the user may not look at jobs
         """
         try:
-            root = self._api.call("GET", f"jobs/{job_id}")
+            root = self._api.call("GET", f"jobs/{job_id}", success=JOB)
         except NotAllowed as error:
             raise NoDataHere(str(error)) from None
-        job = root.find("job") if root is not None else None
-        if job is None:
-            raise BadAnswer(f"GET jobs/{job_id}: the answer holds no job.")
+        job = next(root.iter("job"))
         code = job.get("finishCode", "")
         ended = bool(job.get("completedAt"))
         return Job(
@@ -137,8 +147,8 @@ class TableauData:
         found: dict[str, Job] = {}
         for status in _UNFINISHED:  # as tableauserverclient and tableau-mcp have it, status can only be compared
             path = f"jobs?filter=jobType:eq:refresh_extracts,status:eq:{status}&pageSize=1000&pageNumber=1"
-            root = self._api.call("GET", path)
-            for listed in root.iter("backgroundJob") if root is not None else ():
+            root = self._api.call("GET", path, success=JOBS)
+            for listed in root.iter("backgroundJob"):
                 luid = listed.get("id")
                 if luid and listed.get("title") in (None, "", content.name) and luid not in found:
                     # As the list said, before a look at the job itself: what had not started reads what is there now.
@@ -147,7 +157,7 @@ class TableauData:
 
     def cancel(self, job_id: str) -> None:
         """Cancel a refresh."""
-        self._api.call("PUT", f"jobs/{job_id}")
+        self._api.call("PUT", f"jobs/{job_id}", success=CANCEL_JOB)
 
     def query_one_row(self, content: Content) -> None:
         """Ask a published data source for one row, with what it embeds: no credential is in the request.
@@ -159,10 +169,10 @@ class TableauData:
         """
         asked = {"datasource": {"datasourceLuid": content.id}}
         # Whether it is there: of a 404 of the other service, nobody could tell.
-        self._api.call("GET", f"datasources/{content.id}")
+        self._api.call("GET", f"datasources/{content.id}", success=DATA_SOURCE)
         try:
             query = _new_query(self._metadata(asked))
-            self._ask("query-datasource", asked | {"query": query, "options": {"rowLimit": 1}})
+            self._ask("query-datasource", asked | {"query": query, "options": {"rowLimit": 1}}, QUERY)
         except (NotAllowed, NotFound) as error:
             raise NoDataHere(str(error)) from None
         except RequestRefused as error:
@@ -175,15 +185,17 @@ class TableauData:
 
         :raises NoDataHere: when it has no view whose data may be asked for
         """
-        root = self._api.call("GET", f"workbooks/{content.id}/views")
-        views = [luid for view in (root.iter("view") if root is not None else ()) if (luid := view.get("id"))]
+        root = self._api.call("GET", f"workbooks/{content.id}/views", success=VIEWS)
+        views = [luid for view in root.iter("view") if (luid := view.get("id"))]
         why = "it has no view"
         for view in views[:_MOST_VIEWS]:
             try:
                 minutes = round(YOUNGEST_CACHE_SECONDS / 60)
-                answer = self._ask_database("GET", f"views/{view}/data?maxAge={minutes}", _CSV)
+                answer = self._ask_database("GET", f"views/{view}/data?maxAge={minutes}", VIEW_DATA)
             except (NotAllowed, NotFound) as error:
                 why = str(error)
+            except AnswerTooLarge:
+                return  # More of it than is read: so there is data.
             else:
                 if answer.strip():
                     return
@@ -193,43 +205,41 @@ class TableauData:
 
     def _metadata(self, asked: dict[str, Any]) -> Any:
         try:
-            return self._ask("read-metadata", asked)
+            return self._ask("read-metadata", asked, METADATA)
+        except AnswerTooLarge as error:
+            raise NoDataHere(str(error)) from None
         except BadAnswer as error:
             # An older Tableau Server has no such service; what answers then is whatever stands before it.
             if error.status == 404:
                 raise NoDataHere(str(error)) from None
             raise
 
-    def _ask(self, what: str, question: dict[str, Any]) -> Any:
-        body = self._ask_database("POST", f"{_VIZQL}/{what}", _JSON, json.dumps(question).encode())
-        try:
-            return json.loads(body)
-        except ValueError:
-            raise BadAnswer(f"POST {_VIZQL}/{what}: the answer is no JSON.") from None
+    def _ask(self, what: str, question: dict[str, Any], success: Success) -> Any:
+        return json.loads(self._ask_database("POST", f"{_VIZQL}/{what}", success, json.dumps(question).encode()))
 
-    def _ask_database(self, method: str, endpoint: str, media: str, body: bytes | None = None) -> bytes:
+    def _ask_database(self, method: str, endpoint: str, success: Success, body: bytes | None = None) -> bytes:
         """Send a request for which Tableau signs in to the database; once, and again only if the session had ended.
 
         A 401 may be the database's. Asked again and again, that would lock a user there.
         """
         try:
-            return self._api.fetch(method, endpoint, media, body, once=True)
+            return self._api.fetch(method, endpoint, success, body, once=True)
         except SessionEnded as error:
             if error.code != _SESSION_ENDED:
                 raise _not_the_session(error) from None
         except (SignInRefused, RedirectRefused) as error:
             raise _not_the_session(error) from None
-        self._api.call("GET", "datasources?pageSize=1&pageNumber=1")  # renews the session
+        # Renews the session.
+        self._api.call("GET", "datasources?pageSize=1&pageNumber=1", success=listing("datasources"))
         try:
-            return self._api.fetch(method, endpoint, media, body, once=True)
+            return self._api.fetch(method, endpoint, success, body, once=True)
         except (SessionEnded, SignInRefused, RedirectRefused) as error:
             raise _not_the_session(error) from None
 
     def _if_of(self, content: Content, job_id: str, *, started: bool) -> dict[str, Job]:
-        root = self._api.call("GET", f"jobs/{quote(job_id)}")
-        job = root.find("job") if root is not None else None
-        of = job.find(f"extractRefreshJob/{ENDPOINTS[content.type].element}") if job is not None else None
-        if job is None or of is None or of.get("id") != content.id:
+        job = next(self._api.call("GET", f"jobs/{quote(job_id)}", success=JOB).iter("job"))
+        of = job.find(f"extractRefreshJob/{ENDPOINTS[content.type].element}")
+        if of is None or of.get("id") != content.id:
             return {}
         return {job_id: Job(job_id, started=started, ended=False, created_at=job.get("createdAt", ""))}
 

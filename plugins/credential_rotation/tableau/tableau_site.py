@@ -30,6 +30,7 @@ from credential_rotation.tableau.errors import (
     TableauError,
     TableauTooOld,
 )
+from credential_rotation.tableau.success import CONNECTIONS, UPDATE, USERS, Success, listing
 from credential_rotation.tableau.versions import ApiVersion
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class SignedIn(Protocol):
     def version(self) -> ApiVersion:
         """The REST API version in use."""
 
-    def call(self, method: str, endpoint: str, body: bytes | None = None) -> Element | None:
+    def call(self, method: str, endpoint: str, body: bytes | None = None, success: Success = ...) -> Element:
         """Send a request to an endpoint of the site, such as ``datasources?pageSize=10``."""
 
     def clock(self) -> datetime:
@@ -74,7 +75,7 @@ class TableauSite:
         if self._api.version() < endpoint.since:
             raise NotOnThisSite(f"REST API {self._api.version()} has no {content_type.words}s ({endpoint.since} has)")
         try:
-            elements = self._read_list(endpoint.path, endpoint.element, endpoint.fields)
+            elements = self._read_list(endpoint.path, endpoint.element, listing(endpoint.path), endpoint.fields)
         except (NotFound, TableauTooOld) as error:
             if not endpoint.optional:
                 raise
@@ -94,13 +95,14 @@ class TableauSite:
         endpoint = ENDPOINTS[content.type]
         path = f"{endpoint.path}/{content.id}/connections"
         if endpoint.connections_are_paged:
-            return [read_connection(element) for element in self._read_list(path, endpoint.connection_element)]
-        root = _content_of(self._api.call("GET", path), path)
+            elements = self._read_list(path, endpoint.connection_element, CONNECTIONS)
+            return [read_connection(element) for element in elements]
+        root = self._api.call("GET", path, success=CONNECTIONS)
         return [read_connection(element) for element in root.iter(endpoint.connection_element)]
 
     def user_names(self) -> dict[str, str]:
         """The names of the site's users by LUID. Lists of content name owners by LUID only."""
-        return {user.get("id", ""): user.get("name", "") for user in self._read_list("users", "user")}
+        return {user.get("id", ""): user.get("name", "") for user in self._read_list("users", "user", USERS)}
 
     def clock(self) -> datetime:
         """What time it is for Tableau, as of its latest answer."""
@@ -113,6 +115,7 @@ class TableauSite:
         ``queryTaggingEnabled`` is ever sent, and no attribute without a value (``serverPort=""`` is no integer).
 
         :return: the connection as Tableau's answer shows it; None where it does not show it
+        :raises EmptyAnswer: when Tableau did not say that it saved anything
         :raises TableauError: as described there
         """
         attributes = {"serverAddress": connection.server_address, "serverPort": connection.server_port}
@@ -122,51 +125,50 @@ class TableauSite:
         if content.type is ContentType.VIRTUAL_CONNECTION:
             answer = self._embed_in_virtual_connection(path, attributes)
         else:
-            answer = self._api.call("PUT", path, _connection_request(attributes | {"embedPassword": "true"}))
-        shown = answer.iter(ENDPOINTS[content.type].connection_element) if answer is not None else ()
+            answer = self._api.call("PUT", path, _connection_request(attributes | {"embedPassword": "true"}), UPDATE)
+        shown = answer.iter(ENDPOINTS[content.type].connection_element)
         return next((read_connection(each) for each in shown if connection.id in _ids(each)), None)
 
-    def _embed_in_virtual_connection(self, path: str, attributes: dict[str, str]) -> Element | None:
+    def _embed_in_virtual_connection(self, path: str, attributes: dict[str, str]) -> Element:
         body = _connection_request(attributes)
         try:
-            return self._api.call("PUT", f"{path}/modify", body)
+            return self._api.call("PUT", f"{path}/modify", body, UPDATE)
         except TableauError as error:
             if error.status not in (404, 405):
                 raise
             # server-client-python PR #1628 tried /modify live; Tableau's Postman collection has it without.
-            return self._api.call("PUT", path, body)
+            return self._api.call("PUT", path, body, UPDATE)
 
-    def _read_list(self, path: str, element: str, fields: str = "") -> list[Element]:
+    def _read_list(self, path: str, element: str, success: Success, fields: str = "") -> list[Element]:
         """A whole list, by LUID, though items come and go while its pages are read.
 
         What was deleted meanwhile moves the rest forward, and something slips from a page not yet read to one already
         read. Most often the total changes then, or an item comes twice; not so when another item was created at the
         same time. So a list of several pages is read until it stands still and a further reading finds nothing new.
         """
+        path_and_size = f"{path}?pageSize={PAGE_SIZE}" + (f"&fields={fields}" if fields else "")
         seen: dict[str, Element] = {}
         for reading in range(1, _MOST_READINGS + 1):
             known = len(seen)
-            pages = self._read_pages(path, element, fields, seen)
+            pages = self._read_pages(path_and_size, element, success, seen)
             if pages == 1 or (pages and reading > 1 and len(seen) == known):
                 return list(seen.values())
             if not pages or reading > 1:
                 log.info("%s changed while it was read (reading %d); reading it again.", path, reading)
         raise ListKeptChanging(f"{path} changed each of the {_MOST_READINGS} times that it was read.")
 
-    def _read_pages(self, path: str, element: str, fields: str, seen: dict[str, Element]) -> int:
+    def _read_pages(self, path: str, element: str, success: Success, seen: dict[str, Element]) -> int:
         """Read all pages once into ``seen``; how many there were, or 0 when the list did not stand still meanwhile."""
         totals: set[int] = set()
         in_this_reading: set[str] = set()
         number, read = 1, 0
-        asked = f"&fields={fields}" if fields else ""
         while True:
             try:
-                answer = self._api.call("GET", f"{path}?pageSize={PAGE_SIZE}&pageNumber={number}{asked}")
+                root = self._api.call("GET", f"{path}&pageNumber={number}", success=success)
             except RequestRefused as error:
                 if error.code == _NO_SUCH_PAGE and number > 1:
                     return 0  # What was deleted meanwhile emptied this page.
                 raise
-            root = _content_of(answer, path)
             page = list(root.iter(element))
             total = _total(root, path)
             if total is None:
@@ -203,12 +205,6 @@ def _total(root: Element, path: str) -> int | None:
         return int(pagination.get("totalAvailable", ""))
     except ValueError:
         raise BadAnswer(f"GET {path}: the answer does not say how many there are in all.") from None
-
-
-def _content_of(root: Element | None, path: str) -> Element:
-    if root is None:
-        raise BadAnswer(f"GET {path}: the answer is empty.")
-    return root
 
 
 def _connection_request(attributes: dict[str, str]) -> bytes:

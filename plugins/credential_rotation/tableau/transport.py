@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin, urlsplit
@@ -17,9 +18,8 @@ import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from credential_rotation.secrecy import Redactor
-from credential_rotation.tableau import tsxml
-from credential_rotation.tableau.answers import refusal
 from credential_rotation.tableau.errors import (
+    AnswerTooLarge,
     BadAnswer,
     NotTrusted,
     RandomRefusal,
@@ -30,7 +30,9 @@ from credential_rotation.tableau.errors import (
     UnusableSetting,
 )
 from credential_rotation.tableau.pace import Pace
+from credential_rotation.tableau.reading import Received, receive
 from credential_rotation.tableau.settings import TableauSettings
+from credential_rotation.tableau.success import Success, bytes_of, element_of
 from credential_rotation.tableau.traffic import Traffic
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,28 @@ LONGEST_WAIT = 20.0
 _UNTOLD_WAITS = (1.0, 3.0, 10.0)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 5
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A request, and what Tableau answers when it is done. ``path`` is from the root of the server, with its query."""
+
+    method: str
+    path: str
+    success: Success
+    body: bytes | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+
+    @property
+    def what(self) -> str:
+        """For messages."""
+        return f"{self.method} {urlsplit(self.path).path}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that are not those of every request."""
+        media = {"Accept": self.success.media, "Content-Type": self.success.media}
+        return media | ({"X-Tableau-Auth": self.token} if self.token else {})
 
 
 class Transport:
@@ -65,27 +89,35 @@ class Transport:
         self._pace = pace
         # Environment variables are consulted once, not for every request.
         self._route = http.merge_environment_settings(
-            settings.base_url, settings.proxies or {}, False, settings.verify, settings.cert
+            settings.base_url, settings.proxies or {}, True, settings.verify, settings.cert
         )
 
     def send(
-        self, method: str, path: str, *, body: bytes | None = None, token: str | None = None, tries: int = QUICK_TRIES
-    ) -> Element | None:
-        """Send a request, a few times if Tableau is unwell; the root of the answer, or None where it has no content.
+        self,
+        method: str,
+        path: str,
+        success: Success,
+        *,
+        body: bytes | None = None,
+        token: str | None = None,
+        tries: int = QUICK_TRIES,
+    ) -> Element:
+        """Send a request, a few times if Tableau is unwell; the root of the answer.
 
         Every request of this package may be sent twice: updates say what is to be, not what is to change.
 
         :param path: from the root of the server, with its query
+        :param success: what Tableau answers when it is done
         :param token: the session token, for the ``X-Tableau-Auth`` header
         :raises TableauError: see there
         """
-        return self._quick_tries(tries)(self._send_once, method, path, body, token)
+        return self._quick_tries(tries)(self._send_once, _Request(method, path, success, body, token))
 
     def fetch(
         self,
         method: str,
         path: str,
-        media: str,
+        success: Success,
         *,
         body: bytes | None = None,
         token: str | None = None,
@@ -93,10 +125,10 @@ class Transport:
     ) -> bytes:
         """Send a request whose answer is no XML, a few times if Tableau is unwell; the body of the answer.
 
-        :param media: the type of the answer, and of the body where there is one: ``application/json``, ``text/csv``
+        :param success: what Tableau answers when it is done; its type is that of the body, too, where there is one
         :raises TableauError: see there
         """
-        return self._quick_tries(tries)(self._fetch_once, method, path, media, body, token)
+        return self._quick_tries(tries)(self._fetch_once, _Request(method, path, success, body, token))
 
     def _quick_tries(self, tries: int) -> Retrying:
         return Retrying(
@@ -107,94 +139,76 @@ class Transport:
             reraise=True,
         )
 
-    def _send_once(self, method: str, path: str, body: bytes | None, token: str | None) -> Element | None:
-        response = self._exchange(method, path, body, _signed_in(token))
-        what = f"{method} {urlsplit(path).path}"
-        self._refuse(response, what)
-        if response.status_code == 204 or (not response.content and method != "GET"):
-            return None
-        try:
-            return tsxml.parse(response.content, response.headers.get("Content-Type", ""))
-        except BadAnswer as error:
-            raise BadAnswer(f"{what}: {self._redact(str(error))}", status=response.status_code) from None
+    def _send_once(self, request: _Request) -> Element:
+        return element_of(self._exchange(request), request.success, request.what, self._redact)
 
-    def _fetch_once(self, method: str, path: str, media: str, body: bytes | None, token: str | None) -> bytes:
-        response = self._exchange(method, path, body, {"Accept": media, "Content-Type": media} | _signed_in(token))
-        what = f"{method} {urlsplit(path).path}"
-        self._refuse(response, what)
-        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if kind != media:
-            raise BadAnswer(f"{what}: the answer is {kind or 'of no type'} instead of {media}.")
-        return response.content
+    def _fetch_once(self, request: _Request) -> bytes:
+        return bytes_of(self._exchange(request), request.success, request.what, self._redact)
 
-    def _refuse(self, response: requests.Response, what: str) -> None:
-        if response.status_code == 429:
-            raise self._throttled(response, what)
-        if response.status_code >= 400 or response.status_code < 200:
-            raise refusal(
-                response.status_code, response.content, response.headers.get("Content-Type", ""), what, self._redact
-            )
-
-    def _exchange(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> requests.Response:
-        url = self._settings.base_url + path
+    def _exchange(self, request: _Request) -> Received:
+        """Send a request, and follow redirects within Tableau."""
+        url = self._settings.base_url + request.path
         for _ in range(_MOST_REDIRECTS + 1):
             self._pace.wait()
             self.traffic.count(requests=1)
-            response: requests.Response | Exception
-            try:
-                # As the session would prepare it, without looking for settings that it has not: a quarter of the cost.
-                prepared = requests.PreparedRequest()
-                prepared.prepare(
-                    method, url, headers={**self._http.headers, **headers}, data=body, cookies=self._http.cookies
-                )
-                response = self._http.send(
-                    prepared, timeout=(CONNECT_TIMEOUT, self._settings.timeout), allow_redirects=False, **self._route
-                )
-            except requests.RequestException as error:
-                response = self._unreachable(error, f"{method} {urlsplit(path).path}")
-            except OSError as error:
-                # What the network does is a RequestException; this is how requests says that a file is missing.
-                where = f"Airflow connection '{self._settings.conn_id}'"
-                response = UnusableSetting(f"{where}: extra 'verify' or 'cert' can't be used: {error}.")
-            if isinstance(response, Exception):
-                # Not above: there it would take along what it was made from, which may quote a proxy's password.
-                raise response
-            if response.status_code != 429:
-                self._pace.answered()
-            if response.status_code not in _REDIRECTS:
-                self.last_date = _date(response.headers.get("Date")) or self.last_date
-                return response
-            url = self._redirected(response, method, url)
-        raise RedirectRefused(f"{method} {urlsplit(path).path}: Tableau redirects in a circle.")
+            received = self._send_to(url, request)
+            if isinstance(received, Exception):
+                # Not where it was made: there it would take along its cause, which may quote a proxy's password.
+                raise received
+            if received.status not in _REDIRECTS:
+                self.last_date = _date(received.headers.get("Date")) or self.last_date
+            if received.status == 429:
+                raise self._throttled(received, request.what)
+            self._pace.answered()
+            if received.status not in _REDIRECTS:
+                return received
+            url = self._redirected(received, request.method, url)
+        raise RedirectRefused(f"{request.what}: Tableau redirects in a circle.")
 
-    def _redirected(self, response: requests.Response, method: str, url: str) -> str:
+    def _send_to(self, url: str, request: _Request) -> Received | Exception:
         try:
-            # As requests reads it: two parsers may disagree where a URL with a backslash leads.
-            target = requests.Request("GET", urljoin(url, response.headers.get("Location", ""))).prepare().url or ""
-            same_origin = _origin(target) == _origin(url)
-        except ValueError:
-            raise RedirectRefused(
-                f"{_shown_origin(url)} redirects to something that is no address.", status=response.status_code
-            ) from None
-        if not same_origin:
-            raise RedirectRefused(
-                f"{_shown_origin(url)} redirects to {_shown_origin(target)}. Nothing was sent there, since it might be "
-                f"anybody. If Tableau is there, write that into the Airflow connection '{self._settings.conn_id}'.",
-                status=response.status_code,
+            # As the session would prepare it, without looking for settings that it has not: a quarter of the cost.
+            prepared = requests.PreparedRequest()
+            headers = {**self._http.headers, **request.headers}
+            prepared.prepare(request.method, url, headers=headers, data=request.body, cookies=self._http.cookies)
+            response = self._http.send(
+                prepared, timeout=(CONNECT_TIMEOUT, self._settings.timeout), allow_redirects=False, **self._route
             )
-        if method != "GET" and response.status_code not in (307, 308):
-            # Followed, it would become a GET (Tableau then answers 405000).
+            return receive(response, request.success.most)
+        except requests.RequestException as error:
+            return self._unreachable(error, request.what)
+        except BadAnswer as error:
+            return BadAnswer(f"{request.what}: {error}.")
+        except OSError as error:
+            # What the network does is a RequestException; this is how requests says that a file is missing.
+            where = f"Airflow connection '{self._settings.conn_id}'"
+            return UnusableSetting(f"{where}: extra 'verify' or 'cert' can't be used: {error}.")
+
+    def _redirected(self, received: Received, method: str, url: str) -> str:
+        here, conn = _shown_origin(url), f"the Airflow connection '{self._settings.conn_id}'"
+        target = _target(url, received.headers.get("Location", ""))
+        if target is None:
+            raise RedirectRefused(f"{here} redirects to something that is no address.", status=received.status)
+        if _origin(target) != _origin(url):
+            there = self._redact(_shown_origin(target))
             raise RedirectRefused(
-                f"{_shown_origin(url)} redirects a {method} to {urlsplit(target).path} in a way that would lose it. "
-                f"Correct the host in the Airflow connection '{self._settings.conn_id}'.",
-                status=response.status_code,
+                f"{here} redirects to {there}. Nothing was sent there, since it might be anybody. If Tableau is there, "
+                f"write that into {conn}.",
+                status=received.status,
+            )
+        if method != "GET" and received.status not in (307, 308):
+            # Followed, it would become a GET (Tableau then answers 405000).
+            there = self._redact(urlsplit(target).path)
+            raise RedirectRefused(
+                f"{here} redirects a {method} to {there} in a way that would lose it. Correct the host in {conn}.",
+                status=received.status,
             )
         return target
 
-    def _throttled(self, response: requests.Response, what: str) -> Throttled:
+    def _throttled(self, received: Received, what: str) -> Throttled:
         self.traffic.count(throttled=1)
         error = Throttled(f"Tableau asks to slow down (429) at {what}.", status=429)
-        error.retry_after = retry_after_seconds(response.headers.get("Retry-After"))
+        error.retry_after = retry_after_seconds(received.headers.get("Retry-After"))
         told = error.retry_after
         self._pace.throttled(told if told is not None and told <= LONGEST_WAIT else 0.0)
         return error
@@ -235,14 +249,10 @@ def _date(value: str | None) -> datetime | None:
         return None
 
 
-def _signed_in(token: str | None) -> dict[str, str]:
-    return {"X-Tableau-Auth": token} if token else {}
-
-
 def _worth_a_quick_try(error: BaseException) -> bool:
     if isinstance(error, Throttled):
         return error.retry_after is None or error.retry_after <= LONGEST_WAIT
-    return isinstance(error, TableauUnwell)
+    return isinstance(error, TableauUnwell) and not isinstance(error, AnswerTooLarge)
 
 
 def _stop_after(tries: int) -> Callable[[RetryCallState], bool]:
@@ -272,6 +282,17 @@ def _log_quick_try(state: RetryCallState) -> None:
     wait = state.next_action.sleep if state.next_action else 0.0
     error = state.outcome.exception() if state.outcome else None
     log.warning("%s Trying again in %.1f s.", error, wait)
+
+
+def _target(url: str, location: str) -> str | None:
+    """Where a redirect leads; None where that is no address."""
+    try:
+        # As requests reads it: two parsers may disagree where a URL with a backslash leads.
+        target = requests.Request("GET", urljoin(url, location)).prepare().url or ""
+        _origin(target)
+    except ValueError:
+        return None
+    return target
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:

@@ -27,7 +27,7 @@ class ApiVersion(NamedTuple):
 
 
 # Server info answers at this version everywhere (server-client-python asks for it there, too).
-SERVER_INFO = ApiVersion(2, 4)
+SERVER_INFO_VERSION = ApiVersion(2, 4)
 # Signing in with a Tableau PAT (3.6) and asking for the connections of flows (3.3) both need no more than this.
 OLDEST = ApiVersion(3, 6)
 JWT_SIGN_IN = ApiVersion(3, 17)

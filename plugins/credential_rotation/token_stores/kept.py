@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Protocol
 
+from credential_rotation.renewal.tokens import age_of
+
 
 @dataclass(frozen=True)
 class KeptToken:
@@ -44,7 +46,10 @@ class KeptToken:
 
         :raises ValueError: when it is not a token
         """
-        token = cls(**{each.name: values[each.name] for each in fields(cls) if each.name in values})
+        known = {each.name: values[each.name] for each in fields(cls) if each.name in values}
+        if values.get("formers"):  # an earlier version kept all of them
+            known.setdefault("former", max(values["formers"], key=age_of))
+        token = cls(**known)
         if not all(isinstance(text, str) and text for text in (token.secret, token.name)):
             raise ValueError("a token needs a secret and a name")
         return token

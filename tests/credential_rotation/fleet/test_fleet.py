@@ -269,11 +269,22 @@ def test_a_connection_that_nobody_knows_has_no_history(story: Story) -> None:
     assert read_connection(story.reports, "https://elsewhere|", "item-00001", "connection-00001") is None
 
 
-@pytest.mark.parametrize("run_id", ["../../ledger", "..", ".", "a/b", "a\\b", "", "x" * 300, "a\0b"])
+ODD_RUN_IDS = ["../../ledger", "..", ".", "a/b", "a\\b", "nov::2", "x" * 250, "a\0b", "a\n", "<b>"]
+
+
+@pytest.mark.parametrize("run_id", [*ODD_RUN_IDS, ""])
 def test_a_run_id_leads_nowhere_else(story: Story, run_id: str) -> None:
-    Folder(story.reports).write("report.json", {"run_id": "not a run"})
-    Folder(story.reports).write("ledger/report.json", {"run_id": "not a run"})
+    for name in ("report.json", "ledger/report.json", f"{ROTATION}/report.json", f"{ROTATION}/a/report.json"):
+        Folder(story.reports).write(name, {"run_id": "not a run"})
     assert read_run(story.reports, ROTATION, run_id) is None
+
+
+def test_each_run_with_an_odd_id_has_a_report_of_its_own(story: Story) -> None:
+    for run_id in ODD_RUN_IDS:
+        story.rotate(updated(target(1)), run_id=run_id)
+    reports = [read_run(story.reports, ROTATION, run_id) for run_id in ODD_RUN_IDS]
+    assert [report and report["run_id"] for report in reports] == ODD_RUN_IDS
+    assert {run.run_id for run in story.fleet().runs} == set(ODD_RUN_IDS)
 
 
 def test_the_report_of_a_run_is_read_for_our_dags_only(story: Story) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from credential_rotation.hooks.tableau import TableauHook
 from credential_rotation.tableau.errors import ServerFault, Throttled
+from credential_rotation.tableau.success import METADATA
 from credential_rotation.tableau.tableau_site import TableauSite
 from sandbox.tableau import Redirect, ServerError, TableauServer, TableauState, Throttle
 from sandbox.tableau.server import _Handler
@@ -70,7 +71,7 @@ def test_it_follows_each_answer(hook: TableauHook, state: TableauState) -> None:
 def test_an_answer_that_is_no_xml_counts_as_well(hook: TableauHook, state: TableauState) -> None:
     hook.version()
     state.clock.advance(minutes=10)
-    hook.fetch("GET", "/api/v1/vizql-data-service/simple-request", "application/json")
+    hook.fetch("GET", "/api/v1/vizql-data-service/simple-request", METADATA)
     assert is_now(hook.clock(), timedelta(minutes=10))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 import logging
@@ -14,12 +15,14 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
 import pytest
+from jinja2.utils import htmlsafe_json_dumps
 
 from credential_rotation.hooks.tableau import TableauHook
 from credential_rotation.tableau.content import ContentType
 from credential_rotation.tableau.errors import (
     BadAnswer,
     EditRefused,
+    EmptyAnswer,
     NotAllowed,
     NotFound,
     RandomRefusal,
@@ -31,6 +34,7 @@ from credential_rotation.tableau.errors import (
     Throttled,
     Unreachable,
 )
+from credential_rotation.tableau.success import METADATA, VIEW_DATA
 from credential_rotation.tableau.tableau_site import TableauSite
 from credential_rotation.tableau.transport import LONGEST_WAIT, QUICK_TRIES, retry_after_seconds
 from sandbox.tableau import (
@@ -41,6 +45,7 @@ from sandbox.tableau import (
     HtmlPage,
     OtherFormat,
     RawAnswer,
+    Redirect,
     ResetAfter,
     ResetBefore,
     ServerError,
@@ -58,7 +63,7 @@ from tests.credential_rotation.hooks.connecting import SIGN_INS, Connect
 from tests.credential_rotation.hooks.telling import all_that_is_told_by
 
 SECRET = "new \"secret\" <&> of 'Snowflake' /+ä"
-XML = "application/xml"
+XML, JSON = "application/xml", "application/json"
 
 
 @dataclass(frozen=True)
@@ -100,14 +105,18 @@ UNWELL: dict[str, tuple[Fault, type[TableauError], str]] = {
     "silence, then the end": (Silence(0.05, then="close"), Unreachable, "no answer from"),
     "JSON": (OtherFormat(), BadAnswer, "the answer is JSON, but XML was asked for"),
     "JSON that calls itself XML": (RawAnswer(200, '{"a": 1}', XML), BadAnswer, "the answer is JSON"),
-    "nothing": (EmptyBody(), BadAnswer, "the answer is empty"),
-    "blanks": (RawAnswer(200, " \n ", XML), BadAnswer, "the answer is empty"),
+    "nothing": (EmptyBody(), EmptyAnswer, "the answer is empty"),
+    "blanks": (RawAnswer(200, " \n ", XML), EmptyAnswer, "the answer is empty"),
     "XML cut short": (CutShort(), BadAnswer, "it may be cut short"),
-    "another XML": (RawAnswer(200, "<rss><channel/></rss>", XML), BadAnswer, "no tsResponse: <rss>"),
-    "XHTML": (RawAnswer(200, "<?xml version='1.0'?><html/>", XML), BadAnswer, "no tsResponse: <html>"),
+    "another XML": (RawAnswer(200, "<rss><channel/></rss>", XML), BadAnswer, "XML, but not a tsResponse"),
+    "XHTML": (RawAnswer(200, "<?xml version='1.0'?><html/>", XML), BadAnswer, "XML, but not a tsResponse"),
     "plain text": (RawAnswer(200, "OK", XML), BadAnswer, "can't be read as XML"),
     "undeclared latin-1": (Bytes(b'<tsResponse a="\xe4"/>'), BadAnswer, "can't be read as XML"),
-    "an unknown encoding": (Bytes(b"<?xml version='1.0' encoding='x-y'?><tsResponse/>"), BadAnswer, "can't be read"),
+    "an unknown encoding": (
+        Bytes(b"<?xml version='1.0' encoding='x-y'?><tsResponse/>"),
+        BadAnswer,
+        "encoding is not known",
+    ),
     "429 without a word": (Throttle(None), Throttled, "asks to slow down"),
     "429 that says at once": (Throttle("0"), Throttled, "asks to slow down"),
     "400033": (TableauCode("400033"), RandomRefusal, "code 400033"),
@@ -332,6 +341,15 @@ def test_waits_between_tries_grow_and_differ(
         pytest.param(escape(SECRET, {'"': "&quot;", "'": "&#39;"}), id="escaped as Java does"),
         pytest.param(quote(SECRET, safe=""), id="URL-encoded"),
         pytest.param(json.dumps(SECRET)[1:-1], id="in JSON"),
+        pytest.param(str(htmlsafe_json_dumps(SECRET))[1:-1], id="in JSON in HTML"),
+        pytest.param(
+            quote(SECRET, safe="").replace("%3C", "%3c").replace("%3E", "%3e"), id="URL-encoded in small letters"
+        ),
+        pytest.param("".join(f"&#{ord(char)};" for char in SECRET), id="as numbers"),
+        pytest.param(escape(escape(SECRET)), id="escaped twice"),
+        pytest.param(quote(json.dumps(SECRET)[1:-1], safe=""), id="in JSON in a URL"),
+        pytest.param(base64.b64encode(f"ETL:{SECRET}".encode()).decode(), id="in base64"),
+        pytest.param(quote(base64.b64encode(escape(SECRET).encode()).decode(), safe="="), id="escaped, in base64"),
     ],
 )
 @pytest.mark.parametrize("status", [400, 403, 404, 500])
@@ -368,6 +386,40 @@ def test_a_session_token_that_tableau_quotes_is_not_passed_on(
     error = failure(hook, orders)
     assert token not in all_that_is_told_by(error)
     assert "Token *** may not" in str(error)
+
+
+@pytest.mark.parametrize("token", ["eyJhbGciOi.eyJzdWIiOi.c2lnbmF0dXJl", "e" * 300])
+def test_a_secret_is_not_passed_on_where_no_words_are_expected(
+    hook: TableauHook, server: TableauServer, orders: Content, token: str
+) -> None:
+    """In the path of a redirect, its host, the type of an answer, the name of an element or an entity."""
+    hook.keep_secret(token)
+    path = f"datasources/{orders.id}/connections"
+    answers: list[Fault] = [
+        Redirect(f"/relogin/{token}/x", 302),
+        Redirect(f"https://{token}.example/", 302),
+        Redirect(f"http://127.0.0.1:{token}/", 307),
+        Redirect(f"/relogin/{quote(f'{token[:-1]}%{ord(token[-1]):02x}')}", 303),
+        RawAnswer(200, f"<{token}/>", XML),
+        RawAnswer(200, f"<tsResponse>&{token};</tsResponse>", XML),
+        RawAnswer(200, f"<?xml version='1.0' encoding='{token}'?><tsResponse/>", XML),
+        RawAnswer(200, f"<tsResponse>{token}", XML),
+        RawAnswer(200, "x", f"{token}/json"),
+        RawAnswer(400, f'{{"error": {{"code": "{token}", "detail": {{"was": "{token}"}}}}}}'),
+    ]
+    for answer in answers:
+        server.faults.script("update_connection", answer, times=99)
+        with pytest.raises(TableauError) as caught:
+            hook.call("PUT", f"{path}/{orders.connections[0].id}", b"<tsRequest/>")
+        told = all_that_is_told_by(caught.value).lower()
+        assert token[:30].lower() not in told
+        server.faults.clear()
+    for answer in (RawAnswer(200, "x", f"{token}/x"), RawAnswer(200, f'["{token}"', JSON), RawAnswer(200, token, JSON)):
+        server.faults.script("simple_request", answer, times=99)
+        with pytest.raises(TableauError) as caught:
+            hook.fetch("GET", "/api/v1/vizql-data-service/simple-request", METADATA)
+        assert token[:30].lower() not in all_that_is_told_by(caught.value).lower()
+        server.faults.clear()
 
 
 def test_a_password_that_tableau_quotes_at_sign_in_is_not_passed_on(connect: Connect, server: TableauServer) -> None:
@@ -464,18 +516,18 @@ def test_what_is_to_be_sent_once_is_sent_once_renews_no_session_and_spoils_none(
     hook: TableauHook, server: TableauServer, site: Site, fault: Fault, where: str
 ) -> None:
     view = site.add_workbook("Overview").views[0]
-    operation, endpoint, media = {
-        "another service": ("simple_request", "/api/v1/vizql-data-service/simple-request", "application/json"),
-        "below the site": ("view_data", f"views/{view.id}/data", "text/csv"),
+    operation, endpoint, success = {
+        "another service": ("simple_request", "/api/v1/vizql-data-service/simple-request", METADATA),
+        "below the site": ("view_data", f"views/{view.id}/data", VIEW_DATA),
     }[where]
     hook.version()
     server.requests.clear()
-    server.faults.script(operation, [fault, RawAnswer(200, "7", media)])
+    server.faults.script(operation, [fault, RawAnswer(200, "7", success.media)])
     with pytest.raises(TableauError):
-        hook.fetch("GET", endpoint, media, once=True)
+        hook.fetch("GET", endpoint, success, once=True)
     assert server.requests.counts() == {operation: 1}
     # It was not Tableau's session that had ended.
-    assert hook.fetch("GET", endpoint, media, once=True) == b"7"
+    assert hook.fetch("GET", endpoint, success, once=True) == b"7"
     assert server.requests.counts() == {operation: 2}
 
 
@@ -485,5 +537,5 @@ def test_a_401_of_what_may_be_sent_again_renews_the_session(
     read(hook, orders)
     server.requests.clear()
     server.faults.script("simple_request", SessionLost())
-    hook.fetch("GET", "/api/v1/vizql-data-service/simple-request", "application/json")
+    hook.fetch("GET", "/api/v1/vizql-data-service/simple-request", METADATA)
     assert [server.requests.count(operation) for operation in ("simple_request", "sign_in")] == [2, 1]

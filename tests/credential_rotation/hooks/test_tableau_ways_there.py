@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from credential_rotation.tableau.content import ContentType
 from credential_rotation.tableau.errors import NotTrusted, RedirectRefused, TableauError, Unreachable, UnusableSetting
-from sandbox.tableau import Redirect, TableauServer, TableauState
+from credential_rotation.tableau.tableau_site import TableauSite
+from sandbox.tableau import Redirect, TableauServer, TableauState, snowflake_connection
 from tests.credential_rotation.hooks.certificates import Authority, HttpsTableau, serving_https
 from tests.credential_rotation.hooks.connecting import SIGN_INS, Connect
 from tests.credential_rotation.hooks.other_servers import Received, elsewhere, proxy_to
@@ -117,6 +119,61 @@ def test_a_proxy_of_the_environment_is_used(
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         connect().call("GET", "flows")
         assert len(proxy.targets) == 3
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1.2.3"])
+def test_plain_http_to_this_machine_passes_no_proxy_of_the_environment(
+    connect: Connect, server: TableauServer, monkeypatch: pytest.MonkeyPatch, variable: str, host: str
+) -> None:
+    site = server.state.site
+    orders = site.add_datasource("Orders", connections=[snowflake_connection()])
+    with proxy_to(server.port) as proxy:
+        monkeypatch.setenv(variable, proxy.url)
+        hook = connect(host=f"http://{host}:{server.port}", run="a run")
+        if host == "127.1.2.3":  # nobody listens there: without a proxy, nobody gets it
+            with pytest.raises(Unreachable):
+                hook.version()
+        else:
+            tableau = TableauSite(hook)
+            (content,) = tableau.content(ContentType.DATASOURCE)
+            tableau.embed(content, tableau.connections(content)[0], "SVC", "new-secret")
+            assert hook.sign_out()
+            assert orders.connections[0].password == "new-secret"
+    assert proxy.targets == []
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+def test_https_to_this_machine_passes_no_proxy_of_the_environment(
+    connect: Connect, https: HttpsTableau, authority: Authority, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    with proxy_to(https.port) as proxy:
+        monkeypatch.setenv(variable, proxy.url)
+        connect(host=https.url, verify=str(authority.file)).call("GET", "flows")
+    assert proxy.targets == []
+    assert https.requests.count("list_flows", status=200) == 1
+
+
+def test_the_session_that_others_may_take_passes_no_proxy_of_the_environment_either(
+    connect: Connect, server: TableauServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with proxy_to(server.port) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        http = connect().get_conn()
+        assert http.get(f"{server.url}/api/2.4/serverinfo", timeout=5).status_code == 200
+        assert proxy.targets == []
+        assert http.get("http://tableau.test/api/2.4/serverinfo", timeout=5).status_code == 200
+        assert proxy.targets == ["http://tableau.test/api/2.4/serverinfo"]
+
+
+def test_plain_http_to_this_machine_passes_a_proxy_there_that_the_connection_names(
+    connect: Connect, server: TableauServer, stranger: Received, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", stranger.url)
+    with proxy_to(server.port) as proxy:
+        connect(proxies={"http": proxy.url}).call("GET", "flows")
+    assert len(proxy.targets) == 3
+    assert stranger.targets == []
 
 
 def test_the_connections_own_proxy_comes_before_that_of_the_environment(

@@ -56,9 +56,9 @@ def failed(number: int = 1, **fields: Any) -> ConnectionRecord:
     return target(number, **{"outcome": Outcome.FAILED, "attempts": 3, "reason": reason} | fields)
 
 
-def excluded(number: int, reason: Exclusion) -> ConnectionRecord:
+def excluded(number: int, reason: Exclusion, **fields: Any) -> ConnectionRecord:
     """No target."""
-    return target(number, snowflake_conn_id=None, outcome=Outcome.EXCLUDED, reason=reason)
+    return target(number, snowflake_conn_id=None, outcome=Outcome.EXCLUDED, reason=reason, **fields)
 
 
 def good_report(**fields: Any) -> dict[str, Any]:

@@ -160,6 +160,27 @@ class TestRun:
         assert names == [f"Orders {number}" for number in range(1, 1002)]
         assert len(visitor.sees(run_page(run_id)).rows) == 1001
 
+    @pytest.mark.parametrize("run_id", ["nov::2", ".", "..", "a/b", "a+b:~c.d-e", "a\n", "<b>", "x" * 250])
+    def test_whatever_its_id_its_files_are_its_own(self, visitor: Visitor, story: Story, run_id: str) -> None:
+        story.rotate(updated(target(1)), run_id="nov::1")
+        story.rotate(updated(*targets(2)), run_id=run_id)
+        asked = f"dag_id={ROTATION}&run_id={quote(run_id, safe='')}"
+        assert len(visitor.sees(f"/run?{asked}").rows) == 2
+        assert visitor.reads(f"/api/run?{asked}")["run_id"] == run_id
+        RunFolder(ROTATION, run_id, story.reports).write_text("report.csv", "its own")
+        assert visitor.get(f"/report.csv?{asked}").text == "its own"
+        assert {f"run?{asked}"} <= {href.replace("/", "%2F") for href in self._links(visitor)}
+
+    @pytest.mark.parametrize("run_id", ["..", "../../ledger", "a\0", "unknown", "<b>"])
+    def test_of_a_run_without_a_report_that_is_said(self, visitor: Visitor, story: Story, run_id: str) -> None:
+        story.rotate(updated(target(1)))
+        RunFolder(ROTATION, "unlike it", story.reports).write_text("../../ledger/report.json", "{}")
+        assert "This run has left no report yet" in visitor.sees(f"/run?dag_id={ROTATION}&run_id={quote(run_id)}").text
+
+    @staticmethod
+    def _links(visitor: Visitor) -> list[str]:
+        return [attributes["href"] or "" for _, attributes in visitor.sees("/").tags if "href" in attributes]
+
     def test_a_run_of_the_renewal(self, visitor: Visitor, story: Story) -> None:
         user = {"snowflake_conn_id": "snowflake_pat", "user": HOSTILE, "outcome": "failed", "reason": HOSTILE}
         report = {"run_id": "r1", "state": "failed", "problems": [HOSTILE], "users": [user, {"outcome": "odd"}]}
@@ -239,13 +260,11 @@ class TestNothingThere:
             "/run",
             "/run?dag_id=&run_id=",
             f"/api/run?dag_id={ROTATION}&run_id=unknown",
-            f"/run?dag_id={ROTATION}&run_id=..",
-            f"/run?dag_id={ROTATION}&run_id=%2e%2e%2f%2e%2e%2fledger",
-            f"/run?dag_id={ROTATION}&run_id=a%2Fb",
-            f"/run?dag_id={ROTATION}&run_id=a%5Cb",
-            f"/run?dag_id={ROTATION}&run_id=a%00",
-            f"/run?dag_id={ROTATION}&run_id=a%0A",
-            f"/run?dag_id={ROTATION}&run_id=%3Cb%3E",
+            f"/run?dag_id={ROTATION}&run_id=",
+            f"/run?dag_id={ROTATION}&run_id={'x' * 251}",
+            f"/api/run?dag_id={ROTATION}&run_id=..",
+            f"/api/run?dag_id={ROTATION}&run_id=%2e%2e%2f%2e%2e%2fledger",
+            f"/report.csv?dag_id={ROTATION}&run_id=a%00",
             f"/run?dag_id=..%2F{ROTATION}&run_id=run-1",
             "/run?dag_id=..&run_id=run-1",
             "/connection",

@@ -209,7 +209,7 @@ class TestTable:
             "content_type": "data source", "username": "ETL_USER", "snowflake_conn_id": "snowflake_pat", "owner": "ann",
             "site": "acme", "tableau_conn_id": "tableau_default", "content_id": "item-00001",
             "server_address": report["connections"][0]["server_address"], "connection_id": "connection-00001",
-            "attempts": 1, "seconds": 1.3, "canary": 1, "cause": 0,
+            "authentication_type": "", "attempts": 1, "seconds": 1.3, "canary": 1, "cause": 0,
         }  # fmt: skip
 
     def test_what_a_person_has_to_look_at_comes_first(self) -> None:
@@ -223,6 +223,11 @@ class TestTable:
     def test_an_excluded_one_says_what_its_reason_means(self) -> None:
         [row] = page(run_report(excluded(1, Exclusion.OTHER_USER))).rows
         assert row["reason"] == "other user: a Snowflake user of none of the credentials"
+
+    def test_a_way_to_sign_in_that_is_not_known_is_named(self) -> None:
+        seen = page(run_report(excluded(1, Exclusion.OTHER_SIGN_IN, authentication_type="Okta")))
+        assert seen.rows[0]["authentication_type"] == "Okta"
+        assert seen.data["details"]["authentication_type"] == "Way to sign in"
 
     def test_the_links_of_the_excluded_lead_to_their_rows(self) -> None:
         seen = page(good_report())

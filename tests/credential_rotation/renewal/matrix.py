@@ -77,11 +77,13 @@ CELLS = [Cell(*each) for each in product(Event, Moment, FollowUp)]
 class Look:
     """How things stand after a run.
 
+    :param days_left: until what Tableau embeds ends
     :param result: the run; None for a moment between two runs
     """
 
     at: datetime
     tableau_works: bool
+    days_left: float
     result: Result | None
 
 
@@ -110,8 +112,14 @@ def _words(result: Result) -> str:
     return "red: somebody else" if "omebody else rotates" in result.readable else "red"
 
 
-def play(cell: Cell, runs: Runs) -> Story:
-    """Let it happen."""
+def play(cell: Cell, runs: Runs, *, is_first: bool = True) -> Story:
+    """Let it happen.
+
+    :param is_first: in the first renewal; else in the second, when the first has long arrived in Tableau
+    """
+    if not is_first:
+        runs.run()
+        runs.state.advance(days=25)
     happens, recover = _EVENTS[cell.event](runs, cell.moment)
     runs.recover = recover
     retries = 3 if cell.follow_up is FollowUp.RETRY else 0
@@ -126,7 +134,7 @@ def play(cell: Cell, runs: Runs) -> Story:
 
 
 def _look(runs: Runs, result: Result | None) -> Look:
-    return Look(runs.state.clock.now(), runs.tableau_works, result)
+    return Look(runs.state.clock.now(), runs.tableau_works, runs.days_left, result)
 
 
 _Acts = tuple[Callable[[], object], Callable[[], object]]

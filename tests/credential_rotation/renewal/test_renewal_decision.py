@@ -30,7 +30,7 @@ def decided(
 
 
 def test_one_that_lives_for_long_is_not_due() -> None:
-    assert decided(token()) == Decision(State.NOT_DUE, token())
+    assert decided(token()) == Decision(State.NOT_DUE, token(), is_current=True)
 
 
 @pytest.mark.parametrize(("hours", "state"), [(7 * 24 + 0.1, State.NOT_DUE), (7 * 24, State.DUE), (30, State.DUE)])
@@ -49,7 +49,8 @@ def test_the_days_are_counted_over_zones() -> None:
 
 
 def test_force_makes_it_due_at_any_time() -> None:
-    assert decided(token(), wishes=FORCE) == Decision(State.DUE, token(), rotate=True, overlap_hours=24)
+    forced = Decision(State.DUE, token(), rotate=True, overlap_hours=24, is_current=True)
+    assert decided(token(), wishes=FORCE) == forced
 
 
 @pytest.mark.parametrize(("hours", "overlap"), [(24, 24), (23.9, 23), (5.5, 5), (2.0, 2)])
@@ -116,6 +117,20 @@ def test_one_that_is_dead_or_that_of_another_token_delays_nothing(before: Token)
     assert decided(token(hours=100), before, token("ANOTHER"), name="TABLEAU").state is State.DUE
 
 
+@pytest.mark.parametrize("days", [0, 0.2, 1])
+def test_what_would_expire_between_two_runs_is_due_whatever_was_wished(days: float) -> None:
+    """A schedule may pause for a third of the overlap."""
+    wishes = Wishes(renew_before_days=days, overlap_hours=72)
+    assert decided(token(hours=25.9), wishes=wishes).rotate
+    assert not decided(token(hours=26.1), wishes=wishes).rotate
+
+
+def test_a_token_that_lives_hardly_longer_than_its_overlap_is_renewed_in_time() -> None:
+    wishes = Wishes(overlap_hours=72)
+    assert decided(token(hours=70), rotated(hours=66), wishes=wishes).state is State.OVERLAP_RUNNING
+    assert decided(token(hours=25), rotated(hours=21), wishes=wishes).rotate
+
+
 def test_a_disabled_token_is_never_rotated() -> None:
     decision = decided(token(hours=1000, status="DISABLED"), wishes=FORCE)
     assert (decision.state, decision.rotate) == (State.DISABLED, False)
@@ -138,6 +153,21 @@ class TestAfterALostRotation:
         assert decision.problem is None
         assert "a rotation was lost" in str(decision.note)
         assert "works until 2026-11-24 15:00 UTC" in str(decision.note)
+
+    def test_why_and_until_when_stand_before_each_problem(self) -> None:
+        many = [token("OTHER", hours=9)] * (MOST_TOKENS - 2)
+        decision = decided(token(), rotated(hours=3), *many, name="TABLEAU", known=InForce.NO)
+        assert str(decision.problem).startswith("a rotation was lost, and what Tableau embeds ends at 2026-11-24 15:00")
+        assert "15 tokens that have not expired" in str(decision.problem)
+
+    def test_two_who_rotate_against_each_other_do_not_use_up_the_tokens(self) -> None:
+        living = [rotated(hours=hours) for hours in (50, 60, 70)]
+        decision = decided(token(), *living, known=InForce.NO)
+        assert (decision.rotate, decision.alarm) == (False, None)
+        assert "is renewed when less than 10 hours are left" in str(decision.problem)
+        assert decided(token(), *living[:2], known=InForce.NO).rotate
+        assert decided(token(), *living, rotated(hours=9), known=InForce.NO).rotate
+        assert decided(token(), *living, known=InForce.NO, wishes=FORCE).rotate
 
     def test_of_several_that_live_the_first_to_die_is_told(self) -> None:
         """Which of them Tableau embeds can't be seen."""

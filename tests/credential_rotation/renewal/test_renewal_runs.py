@@ -111,17 +111,39 @@ class TestSomebodyElse:
         assert result.red
         assert "give each Airflow, and each person, a token of its own" in result.readable
 
-    def test_a_secret_that_a_person_writes_into_the_connection_counts(self, runs: Runs) -> None:
-        runs.run()
+    @pytest.mark.parametrize("is_renewed", [False, True], ids=["before a renewal", "after one"])
+    def test_a_secret_that_a_person_writes_into_the_connection_is_brought_to_tableau(
+        self, runs: Runs, is_renewed: bool
+    ) -> None:
+        runs.run() if is_renewed else runs.run(**NOT_DUE)
         _rotate_by_hand(runs)
         runs.hold(CONN_ID, runs.in_force)
-        runs.rotate_in_tableau()
-        assert runs.embedded == runs.in_force
         runs.state.advance(hours=1)
         result = runs.run(**NOT_DUE)
+        assert result.emitted
         assert not result.red
+        assert runs.embedded == runs.in_force
         runs.state.advance(hours=80)
         assert runs.tableau_works
+
+    def test_one_that_is_written_when_no_other_works_is_brought_to_tableau_too(self, runs: Runs) -> None:
+        runs.run(**NOT_DUE)
+        _rotate_by_hand(runs)
+        runs.state.advance(hours=25)
+        runs.hold(CONN_ID, runs.in_force)
+        assert not runs.tableau_works
+        assert runs.run(**NOT_DUE).emitted
+        assert runs.tableau_works
+
+    def test_what_the_first_look_finds_is_not_announced(self, runs: Runs) -> None:
+        assert not runs.run(**NOT_DUE).emitted
+
+    def test_what_snowflake_refuses_is_not_announced(self, runs: Runs) -> None:
+        runs.run(follows=False)
+        service_of(runs.state).roles.discard(ROLE)
+        runs.state.advance(hours=6)
+        result = runs.run()
+        assert (result.red, result.emitted) == (True, None)
 
     def test_one_that_is_not_in_force_is_red_and_says_how_to_go_back(self, runs: Runs) -> None:
         first = runs.embedded
@@ -189,6 +211,18 @@ class TestWhatTheReportSaysOfWhatFailed:
         assert (user["outcome"], result.red) == ("renewed", False)
         assert user["renewed_at"]
 
+    def test_disabled_right_then_the_retry_says_so_and_not_renewed(self, runs: Runs) -> None:
+        def disable() -> None:
+            token = service_of(runs.state).token("TABLEAU")
+            assert token is not None
+            token.disabled = True
+            raise Killed
+
+        result = runs.run(During("after promote", disable), retries=1)
+        [user] = result.users.values()
+        assert (user["outcome"], result.red) == ("failed", True)
+        assert "is disabled in Snowflake" in user["reason"]
+
     def test_when_that_retry_fails_as_well_the_next_run_knows_when_it_was_renewed(self, runs: Runs) -> None:
         runs.tableau_is_up = False
         runs.run(During("after promote", _kill))
@@ -232,6 +266,29 @@ class TestTheDeadline:
         assert result.red
         assert "may still hold the token that ended at" in result.readable
         assert not runs.tableau_works
+
+    def test_renewed_again_before_it_arrived_the_first_end_counts(self, runs: Runs) -> None:
+        runs.tableau_is_up = False
+        runs.run()
+        first = service_of(runs.state).tokens[-1].expires_at
+        for _ in range(11):
+            runs.state.advance(hours=6)
+            assert runs.run().red
+        assert runs.run(force=True).red
+        for _ in range(3):
+            runs.state.advance(hours=6)
+            result = runs.run()
+            assert result.red
+            assert f"{first:%Y-%m-%d %H:%M} UTC" in " ".join(result.report["notes"]) if result.report else False
+        assert not runs.tableau_works
+
+    def test_what_was_rotated_after_it_had_arrived_is_told_from_then_on(self, runs: Runs) -> None:
+        runs.run()
+        runs.state.advance(days=25)
+        result = runs.run(During("after rotate", _kill))
+        assert result.users[CONN_ID]["days_left"] == 3.0
+        assert result.report is not None
+        assert "may still hold the token that ends at" in " ".join(result.report["notes"])
 
     def test_what_has_arrived_has_none(self, runs: Runs) -> None:
         runs.run()
@@ -348,6 +405,19 @@ class TestAnAccountThatCanNotBeReached:
         assert asked.count("far_admin") == 1 + retries
         assert "could not be asked" in result.users["snowflake_far"]["reason"]
         assert result.users[CONN_ID]["outcome"] == "renewed"
+
+
+def test_a_token_that_lives_only_three_days_is_red_and_never_dark(runs: Runs) -> None:
+    token = service_of(runs.state).token("TABLEAU")
+    assert token is not None
+    token.days_to_expiry = 3
+    token.expires_at = runs.state.clock.now() + timedelta(days=3)
+    for _ in range(40):
+        result = runs.run()
+        assert result.red
+        assert "is due already" in result.readable
+        runs.state.advance(hours=6)
+        assert runs.tableau_works
 
 
 @pytest.mark.parametrize("hours", [-1, 1])

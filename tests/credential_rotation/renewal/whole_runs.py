@@ -136,6 +136,12 @@ class Runs:
         """Whether Tableau connects with what it embeds."""
         return self.state.sign_in(address=ADDRESS, user=SERVICE, secret=self.embedded, client="tableau").ok
 
+    @property
+    def days_left(self) -> float:
+        """How long what Tableau embeds still lives."""
+        found = [token for token in service_of(self.state).tokens if token.secret == self.embedded]
+        return (found[0].expires_at - self.state.clock.now()) / timedelta(days=1) if found else 0.0
+
     def hold(self, conn_id: str, password: str | None, **changes: Any) -> None:
         """Let Airflow hold a connection with this password."""
         extra = json.dumps({"account": ACCOUNT, **self.extra, **changes.pop("extra", {})})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from airflow.sdk import BaseHook
 
 from credential_rotation.rotation import credentials
 from credential_rotation.rotation.credentials import UnusableCredential
@@ -147,3 +149,73 @@ def test_turned_round_the_secrets_change_places_with_their_users() -> None:
     assert (back.login, back.usernames) == (credential.login, credential.usernames)
     assert back.knows_secret_of("etl_user")
     assert back.reversed() == credential
+
+
+AWS = {"login": "AKIAEXAMPLE", "password": SECRET, "extra": {"region_name": "eu-west-1", "account": "acme-prod"}}
+# What another type allows it: people say so on purpose, and no other package gives the name a meaning.
+ALLOWED: list[dict[str, Any]] = [{"credential_rotation": True}, {"credential_rotation": "true"}]
+NOT_ALLOWED: list[dict[str, Any]] = [
+    {},
+    {"credential_rotation": False},
+    {"credential_rotation": None},
+    {"credential_rotation": "false"},
+    {"credential_rotation": ["true"]},
+    {"credential_rotation": {}},
+]
+
+
+@pytest.mark.parametrize("conn_type", ["aws", "http", "generic", "tableau", "postgres", "snowflake_x", "", None])
+@pytest.mark.parametrize("extra", NOT_ALLOWED)
+def test_a_connection_of_another_type_is_no_credential(conn_type: str | None, extra: dict[str, Any]) -> None:
+    fields = AWS | {"conn_type": conn_type, "extra": AWS["extra"] | extra}
+    with pytest.raises(UnusableCredential) as raised:
+        credentials.from_airflow_connection(snowflake_airflow_connection("aws_default", **fields))
+    told = str(raised.value)
+    assert "'aws_default'" in told
+    assert f"its type is '{conn_type}'" in told if conn_type else "it has no type" in told
+    assert "extra 'credential_rotation'" in told
+    assert SECRET not in told
+
+
+@pytest.mark.parametrize("conn_type", ["generic", "http", "", None])
+@pytest.mark.parametrize("extra", ALLOWED)
+def test_a_connection_of_another_type_is_one_where_it_says_so(conn_type: str | None, extra: dict[str, Any]) -> None:
+    fields = AWS | {"conn_type": conn_type, "extra": AWS["extra"] | extra}
+    assert credentials.from_airflow_connection(snowflake_airflow_connection(**fields)).login == "AKIAEXAMPLE"
+
+
+@pytest.mark.parametrize("conn_type", ["snowflake", "Snowflake"])
+def test_the_type_is_told_whatever_its_case(conn_type: str) -> None:
+    assert credentials.from_airflow_connection(snowflake_airflow_connection(conn_type=conn_type)).login == "ETL_USER"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({"conn_type": "snowflake", "login": "ETL_USER", "password": "x", "extra": {"account": "acme-prod"}}),
+        json.dumps({"login": "ETL_USER", "password": "x", "extra": {"account": "a", "credential_rotation": True}}),
+        "snowflake://ETL_USER:x@/?account=acme-prod",
+        "generic://ETL_USER:x@/?account=acme-prod&credential_rotation=true",
+    ],
+)
+def test_a_connection_of_the_environment_says_its_type_or_that_it_is_meant(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SNOWFLAKE_PAT", text)
+    assert credentials.from_airflow_connection(BaseHook.get_connection("snowflake_pat")).login == "ETL_USER"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({"login": "ETL_USER", "password": "x", "extra": {"account": "acme-prod"}}),
+        "generic://ETL_USER:x@/?account=acme-prod",
+        "aws://ETL_USER:x@/?account=acme-prod",
+    ],
+)
+def test_a_connection_of_the_environment_without_the_type_is_refused(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SNOWFLAKE_PAT", text)
+    with pytest.raises(UnusableCredential, match="type"):
+        credentials.from_airflow_connection(BaseHook.get_connection("snowflake_pat"))

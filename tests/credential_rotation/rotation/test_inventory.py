@@ -10,9 +10,29 @@ import pytest
 from credential_rotation.rotation import inventory
 from credential_rotation.rotation.inventory import Inventory, Item, take_inventory
 from credential_rotation.tableau.content import ContentType
-from credential_rotation.tableau.errors import NotAllowed, ServerFault
+from credential_rotation.tableau.errors import NotAllowed, ServerFault, TableauError
 from credential_rotation.tableau.tableau_site import TableauSite
-from sandbox.tableau import ServerError, Site, Slow, TableauCode, TableauServer, TableauState, snowflake_connection
+from sandbox.tableau import (
+    EmptyBody,
+    Fault,
+    HalfBody,
+    HtmlPage,
+    OtherFormat,
+    RawAnswer,
+    Redirect,
+    ResetAfter,
+    ResetBefore,
+    ServerError,
+    Silence,
+    Site,
+    Slow,
+    TableauCode,
+    TableauServer,
+    TableauState,
+    Throttle,
+    snowflake_connection,
+)
+from tests.credential_rotation.hooks.connecting import Connect
 from tests.dags.small_tableau import DeletedJustBefore
 
 EVERYTHING = list(ContentType)
@@ -193,7 +213,7 @@ def test_a_list_that_every_site_has_must_be_readable(
         _take(tableau)
 
 
-@pytest.mark.parametrize("operation", ["list_datasources", "list_flows", "list_users", "query_connections"])
+@pytest.mark.parametrize("operation", ["list_datasources", "list_flows", "query_connections"])
 def test_half_an_inventory_is_none(tableau: TableauSite, server: TableauServer, operation: str) -> None:
     server.faults.script(operation, ServerError(500), times=40)
     with pytest.raises(ServerFault):
@@ -206,12 +226,60 @@ def test_a_list_that_fails_for_a_moment_is_read_all_the_same(tableau: TableauSit
     assert server.faults.left() == 0
 
 
-@pytest.mark.parametrize("code", ["403004", "404000", "400000"])
-def test_where_users_may_not_be_listed_owners_are_shown_by_luid(
-    tableau: TableauSite, server: TableauServer, site: Site, code: str
+NO_USERS = [
+    TableauCode("403004", "No."),
+    TableauCode("404000", "No."),
+    TableauCode("404003", "No."),
+    TableauCode("400000", "No."),
+    ServerError(500),
+    ServerError(503),
+    HtmlPage(),
+    Throttle("7200"),
+    ResetBefore(),
+    ResetAfter(),
+    HalfBody(),
+    EmptyBody(),
+    OtherFormat(),
+    Redirect(),
+    RawAnswer(418, "a teapot", "text/plain"),
+    RawAnswer(200, '<tsResponse xmlns="http://tableau.com/api"><pagination/></tsResponse>', "application/xml"),
+    RawAnswer(200, '<tsResponse xmlns="http://tableau.com/api"><user name="Ann"/></tsResponse>', "application/xml"),
+]
+
+
+@pytest.mark.parametrize("fault", NO_USERS, ids=str)
+def test_where_users_can_not_be_listed_owners_are_shown_by_luid(
+    tableau: TableauSite, server: TableauServer, site: Site, fault: Fault
 ) -> None:
-    server.faults.script("list_users", TableauCode(code, "No."))
+    server.faults.script("list_users", fault, times=40)
+    taken = _take(tableau)
+    assert _item(taken, "Overview 1").content.owner == site.user("Ann").id
+    assert _luids(taken) == {connection.id for _, connection in site.connections()}
+
+
+def test_where_the_list_of_users_times_out_owners_are_shown_by_luid(
+    connect: Connect, server: TableauServer, site: Site
+) -> None:
+    server.faults.script("list_users", Silence(0.5), times=40)
+    taken = _take(TableauSite(connect(timeout=0.2)))
+    assert _item(taken, "Overview 1").content.owner == site.user("Ann").id
+
+
+def test_an_owner_without_a_name_is_shown_by_luid(tableau: TableauSite, server: TableauServer, site: Site) -> None:
+    nameless = (
+        f'<tsResponse xmlns="http://tableau.com/api"><users><user id="{site.user("Ann").id}"/></users></tsResponse>'
+    )
+    server.faults.script("list_users", RawAnswer(200, nameless, "application/xml"))
     assert _item(_take(tableau), "Overview 1").content.owner == site.user("Ann").id
+
+
+@pytest.mark.parametrize("fault", NO_USERS, ids=str)
+def test_where_owners_must_have_names_the_reading_ends_when_users_can_not_be_listed(
+    tableau: TableauSite, server: TableauServer, fault: Fault
+) -> None:
+    server.faults.script("list_users", fault, times=40)
+    with pytest.raises(TableauError):
+        take_inventory(tableau, EVERYTHING, 4, owners_must_have_names=True)
 
 
 def test_where_owners_must_have_names_nobody_is_asked_for_long_when_users_may_not_be_listed(

@@ -25,6 +25,7 @@ FULL = target(
     canary=True,
     retriable=True,
     new_username="jane",
+    authentication_type="username-password",
     embed_password=True,
     updated_at="2026-05-01T08:00:00Z",
     has_extracts=False,

@@ -19,8 +19,8 @@ from tests.builders import rotation_report, target, targets
 PROVING = Proving(saved_at="2026-05-02T08:00:00Z", since=1777708800.0, job_id="job-1", is_our_job=True)
 
 
-def excluded(number: int, reason: Exclusion) -> ConnectionRecord:
-    return target(number, snowflake_conn_id=None, outcome=Outcome.EXCLUDED, reason=reason)
+def excluded(number: int, reason: Exclusion, **fields: Any) -> ConnectionRecord:
+    return target(number, snowflake_conn_id=None, outcome=Outcome.EXCLUDED, reason=reason, **fields)
 
 
 def report(*records: ConnectionRecord, **fields: Any) -> Report:
@@ -196,7 +196,7 @@ class TestCounts:
         assert list(row) == [
             "tableau_conn_id", "site", "content_type", "content_id", "content_name", "project", "owner",
             "connection_id", "server_address", "username", "snowflake_conn_id", "outcome", "proof", "reason",
-            "attempts", "canary", "content_url", "seconds",
+            "attempts", "canary", "content_url", "seconds", "authentication_type",
         ]  # fmt: skip
         assert row["outcome"] == "updated"
 
@@ -207,11 +207,15 @@ class TestCounts:
         assert (first["content_url"], first["seconds"]) == (page, 1.235)
         assert (second["content_url"], second["seconds"]) == (None, None)
 
+    def test_a_line_names_the_way_to_sign_in_that_is_not_known(self) -> None:
+        [row] = report(excluded(1, Exclusion.OTHER_SIGN_IN, authentication_type="Okta")).rows()
+        assert (row["reason"], row["authentication_type"]) == ("other_sign_in", "Okta")
+
 
 class TestTables:
     """For spreadsheets, and for the task log."""
 
-    @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+    @pytest.mark.parametrize("start", ["=", "+", "-", "@", "＝"])
     def test_what_a_spreadsheet_would_take_for_a_formula_is_a_text(self, start: str) -> None:
         name = start + "SUM(A1:A9)"
         text = report(target(1, content_name=name, project=name, owner=name, outcome=Outcome.UPDATED)).as_csv()
@@ -223,7 +227,7 @@ class TestTables:
         text = report(target(1, outcome=Outcome.UPDATED, content_url=page)).as_csv()
         [row] = csv.DictReader(io.StringIO(text, newline=""))
         assert row["content_url"] == page
-        assert list(row)[-3:] == ["canary", "content_url", "seconds"]
+        assert list(row)[-4:] == ["canary", "content_url", "seconds", "authentication_type"]
 
     def test_awkward_names_come_back_from_the_csv(self) -> None:
         name = 'a, "b"; c\n<d> 売上 🚀'

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import string
+from collections.abc import Callable, Sequence
+from random import Random
 from typing import Any
 
 import pytest
@@ -16,6 +19,7 @@ from credential_rotation.tableau.content import Connection
 from tests.builders import ADDRESS, connection, content, inventory, item, snowflake_credential
 
 ELSEWHERE = "partner.snowflakecomputing.com"
+_BY_SIGN_IN = (Exclusion.OAUTH, Exclusion.KEY_PAIR, Exclusion.OTHER_SIGN_IN)
 
 
 def _select(*sites: SiteInventory, filters: Filters | None = None, **options: Any) -> list[ConnectionRecord]:
@@ -36,9 +40,6 @@ def _reason(one: Connection, **options: Any) -> str | None:
         {"type": "hyper"},
         {"type": "dataengine"},
         {"embed_password": None},
-        {"authentication_type": "username-password"},
-        {"authentication_type": "Username Password"},
-        {"authentication_type": "auth-user-pass"},
         {"username": "etl_user"},
         {"server_address": "https://ACME-PROD.snowflakecomputing.com.:443/"},
         {"server_address": "acme_prod.privatelink.snowflakecomputing.com"},
@@ -63,6 +64,9 @@ def test_it_is_a_target(fields: dict[str, Any]) -> None:
         ({"oauth_keychain": True}, Exclusion.OAUTH),
         ({"authentication_type": "auth-keypair"}, Exclusion.KEY_PAIR),
         ({"authentication_type": "snowflake-key-pair-jwt"}, Exclusion.KEY_PAIR),
+        ({"authentication_type": "Key Pair"}, Exclusion.KEY_PAIR),
+        ({"authentication_type": "Okta"}, Exclusion.OTHER_SIGN_IN),
+        ({"authentication_type": "Okta", "server_address": ELSEWHERE}, Exclusion.OTHER_SIGN_IN),
         ({"server_address": ""}, Exclusion.NO_SERVER_ADDRESS),
         ({"server_address": ELSEWHERE}, Exclusion.OTHER_ACCOUNT),
         ({"server_address": f"{ADDRESS}.attacker.example"}, Exclusion.OTHER_ACCOUNT),
@@ -73,6 +77,56 @@ def test_it_is_a_target(fields: dict[str, Any]) -> None:
 )
 def test_it_is_no_target_and_the_reason_is_told(fields: dict[str, Any], reason: Exclusion) -> None:
     assert _reason(connection(**fields)) == reason
+
+
+@pytest.mark.parametrize("words", [("username", "password"), ("auth", "user", "pass"), ("username", "and", "password")])
+def test_user_and_password_is_known_whatever_its_case_and_separators(words: tuple[str, ...]) -> None:
+    cases: list[Callable[[str], str]] = [str.lower, str.upper, str.title]
+    for between, change in itertools.product(["-", " ", "_", "+", ".", "/", ""], cases):
+        assert _reason(connection(authentication_type=change(between.join(words)))) is None
+
+
+@pytest.mark.parametrize("nothing", ["", " ", "\t\n"])
+def test_a_way_to_sign_in_that_is_not_told_is_user_and_password(nothing: str) -> None:
+    assert _reason(connection(authentication_type=nothing)) is None
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "AD Service Principal",
+        "snowflake-saml-idp",
+        "workload-identity",
+        "Okta",
+        "external-browser",
+        "auth-none",
+        "auth-user",
+        "auth-pass",
+        "auth-integrated",
+        "username",
+        "password",
+        "username-password-mfa",
+        "not username-password",
+        "username-password2",
+        "usernamе-password",  # with a Cyrillic letter
+        "-",
+        "?",
+        "1",
+        "パスワード",
+    ],
+)
+def test_a_way_to_sign_in_that_is_not_known_is_left_alone_and_named(word: str) -> None:
+    [record] = _select(inventory(item(connection(authentication_type=word))))
+    assert (record.outcome, record.reason) == (Outcome.EXCLUDED, Exclusion.OTHER_SIGN_IN)
+    assert (record.authentication_type, record.is_target) == (word, False)
+
+
+def test_any_word_but_those_of_user_and_password_is_left_alone() -> None:
+    random = Random("ways to sign in")
+    for _ in range(500):
+        word = "".join(random.choices(string.ascii_letters + "-_ 0123456789", k=random.randint(2, 20))).strip()
+        if any(letter.isalnum() for letter in word):
+            assert _reason(connection(authentication_type=word)) in _BY_SIGN_IN, word
 
 
 def test_of_several_reasons_the_first_in_the_list_is_told() -> None:
@@ -88,6 +142,7 @@ def test_of_several_reasons_the_first_in_the_list_is_told() -> None:
         {"type": "postgres"},
         {"type": "snowflake"},
         {"authentication_type": "keypair"},
+        {"authentication_type": "Okta"},
         {"authentication_type": ""},
         {"server_address": ELSEWHERE},
         {"server_address": ADDRESS},

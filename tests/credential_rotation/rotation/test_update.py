@@ -17,6 +17,7 @@ from sandbox.tableau import (
     EmptyBody,
     Fault,
     HtmlPage,
+    RawAnswer,
     ResetAfter,
     ServerError,
     SessionLost,
@@ -227,6 +228,56 @@ class TestOne:
         assert orders.connections[0].username == "jane"
         assert (after.outcome, after.retriable, after.proof) == (Outcome.FAILED, True, None)
         assert "shows user jane" in str(after.reason)
+
+    @pytest.mark.parametrize("status", [300, 304, 305, 306, 399])
+    def test_a_status_that_is_neither_success_nor_refusal_is_no_success(
+        self, site: Site, tableau: TableauSite, server: TableauServer, status: int
+    ) -> None:
+        connection = site.add_datasource("Mine", connections=[snowflake_connection("ETL_USER")]).connections[0]
+        [target] = find_targets(tableau)
+        server.faults.script(UPDATE, RawAnswer(status, ""), times=99)
+        after = update(tableau, target)
+        # Whether it was done, nobody knows: it may have been, so another try is due.
+        assert (after.outcome, after.retriable, after.touched, after.proof) == (Outcome.FAILED, True, True, None)
+        assert f"Tableau answered {status} to PUT" in str(after.reason)
+        assert connection.password == "old-secret"
+
+    @pytest.mark.parametrize("answer", [RawAnswer(200, ""), RawAnswer(204, ""), RawAnswer(200, "\r\n")])
+    def test_an_empty_answer_is_not_believed_where_reading_back_can_not_show_the_change(
+        self, site: Site, tableau: TableauSite, server: TableauServer, answer: Fault
+    ) -> None:
+        connection = site.add_datasource("Mine", connections=[snowflake_connection("ETL_USER")]).connections[0]
+        [target] = find_targets(tableau)
+        server.faults.script(UPDATE, answer, times=99)
+        after = update(tableau, target)
+        assert (after.outcome, after.retriable, after.touched, after.proof) == (Outcome.FAILED, True, True, None)
+        assert "the answer is empty" in str(after.reason)
+        assert connection.password == "old-secret"
+
+    @pytest.mark.parametrize(("answer", "outcome"), [(EmptyBody(), Outcome.UPDATED), (RawAnswer(200), Outcome.FAILED)])
+    def test_an_empty_answer_is_read_back_where_that_shows_the_change(
+        self, site: Site, tableau: TableauSite, server: TableauServer, answer: Fault, outcome: Outcome
+    ) -> None:
+        contents = [
+            site.add_datasource("Another user", connections=[snowflake_connection("jane")]),
+            site.add_workbook("Not embedded", connections=[snowflake_connection("ETL_USER", embedded=False)]),
+        ]
+        server.faults.script(UPDATE, answer, times=99)
+        for target in find_targets(tableau):
+            after = update(tableau, target)
+            assert (after.outcome, after.touched) == (outcome, True)
+        assert {content.connections[0].password == TOKEN for content in contents} == {outcome is Outcome.UPDATED}
+
+    def test_an_update_that_is_an_error_in_a_200_fails_with_its_words(
+        self, site: Site, tableau: TableauSite, server: TableauServer
+    ) -> None:
+        site.add_datasource("Mine", connections=[snowflake_connection("ETL_USER")])
+        [target] = find_targets(tableau)
+        error = '<error code="403004"><summary>Forbidden</summary><detail>Not yours.</detail></error>'
+        server.faults.script(UPDATE, RawAnswer(200, f"<tsResponse>{error}</tsResponse>", "application/xml"))
+        after = update(tableau, target)
+        assert (after.outcome, after.retriable) == (Outcome.FAILED, False)
+        assert "Not yours." in str(after.reason)
 
     def test_a_password_that_is_not_embedded_afterwards_is_no_success(
         self, site: Site, tableau: TableauSite, server: TableauServer

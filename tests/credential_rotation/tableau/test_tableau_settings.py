@@ -237,6 +237,41 @@ def test_proxies_are_an_object_of_texts() -> None:
         assert "extra 'proxies' must be an object" in complaint({"proxies": proxies})
 
 
+OTHER_MACHINES = [
+    "http://u:proxy-password@proxy:3128",
+    "proxy:3128",
+    "https://proxy",
+    "socks5://10.0.0.1:1080",
+    "http://[",
+]
+
+
+@pytest.mark.parametrize("proxy", OTHER_MACHINES)
+@pytest.mark.parametrize("scheme", ["http", "all", "http://127.0.0.1", "all://127.0.0.1"])
+def test_plain_http_leaves_this_machine_by_no_proxy(scheme: str, proxy: str) -> None:
+    words = complaint({"proxies": {scheme: proxy}}, host="http://127.0.0.1:8850")
+    assert "extra 'proxies' would send secrets unencrypted to another machine" in words
+    assert "allow_http" in words
+    assert "proxy-password" not in words
+    on_purpose = read({"proxies": {scheme: proxy}, "allow_http": True}, host="http://127.0.0.1:8850")
+    assert on_purpose.proxies == {scheme: proxy}
+
+
+@pytest.mark.parametrize(
+    ("host", "proxies"),
+    [
+        ("http://127.0.0.1", {"http": "http://127.0.0.1:8080"}),
+        ("http://localhost", {"all": "localhost:8080"}),
+        ("http://[::1]", {"http": "http://[::1]:8080"}),
+        ("http://127.0.0.1", {"https": "http://proxy:3128"}),
+        ("https://127.0.0.1", {"https": "http://proxy:3128"}),
+        ("https://bi", {"all": "http://proxy:3128"}),
+    ],
+)
+def test_a_proxy_that_gets_no_plain_http_from_this_machine_may_be_named(host: str, proxies: dict[str, str]) -> None:
+    assert read({"proxies": proxies}, host=host).proxies == proxies
+
+
 def test_a_timeout_is_a_number_of_seconds() -> None:
     assert read({"timeout": 5}).timeout == 5
     assert read({"timeout": "2.5"}).timeout == 2.5
