@@ -105,8 +105,8 @@ def test_a_record_from_before_the_latest_update_says_nothing_of_it(folder: RunFo
     first.note(failed(TARGETS[0], retriable=True))
     first.close()
     start(folder).begin(TARGETS[0])
-    [key], [record] = read_journals(folder, PLAN)
-    assert (key, record.touched) == (TARGETS[0].key, True)
+    begun, [record] = read_journals(folder, PLAN)
+    assert (record.key in begun, record.touched) == (True, True)
     assert start(folder).left()[0].touched
 
 

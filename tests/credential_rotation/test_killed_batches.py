@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,7 +23,7 @@ from credential_rotation.tableau.tableau_site import TableauSite
 from credential_rotation.updating import update_targets
 from sandbox.tableau import TableauCode, TableauServer
 from tests.credential_rotation.mapped_tasks import PLAN, targets_on, task_of
-from tests.dags.small_tableau import ETL, small_tableau
+from tests.dags.small_tableau import ETL, embedding, small_tableau
 
 
 class _Killed(BaseException):
@@ -30,7 +32,10 @@ class _Killed(BaseException):
 
 @pytest.fixture
 def tableau() -> Iterator[TableauServer]:
-    with TableauServer(small_tableau(ETL)) as server:
+    state = small_tableau(ETL)
+    for number in range(12):
+        state.site.add_workbook(f"etl report {number}", connections=[embedding(ETL)])
+    with TableauServer(state) as server:
         yield server
 
 
@@ -53,34 +58,35 @@ def task(
     return task_of(tableau, targets, [ETL], tmp_path, monkeypatch, canary_proof="saved")
 
 
-Kill = Callable[[int, bool], None]
-
-
-@pytest.fixture
-def kill(monkeypatch: pytest.MonkeyPatch) -> Kill:
+class Killing:
     """Ends the process at an update, before or after it took effect; nothing is saved from then on."""
 
-    def at(number: int, after: bool) -> None:
-        embed, save, sent = TableauSite.embed, journal.Journal._save, []
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, number: int, *, after: bool) -> None:
+        self._monkeypatch = monkeypatch
+        self._embed, self._save = TableauSite.embed, journal.Journal._save
+        self._lock, self._left, self._after = threading.Lock(), number, after
 
-        def ends(self: TableauSite, *arguments: Any) -> Any:
-            sent.append(arguments)
-            if len(sent) > number or (len(sent) == number and not after):
-                monkeypatch.setattr(journal.Journal, "_save", lambda _: None)
-                raise _Killed
-            result = embed(self, *arguments)
-            if len(sent) == number:
-                monkeypatch.setattr(journal.Journal, "_save", lambda _: None)
-                raise _Killed
-            return result
+    def __enter__(self) -> None:
+        self._monkeypatch.setattr(TableauSite, "embed", lambda *arguments: self._ends(*arguments))  # noqa: PLW0108 (bound)
 
-        monkeypatch.setattr(TableauSite, "embed", ends)
-        at.restore = lambda: (  # type: ignore[attr-defined]
-            monkeypatch.setattr(TableauSite, "embed", embed),
-            monkeypatch.setattr(journal.Journal, "_save", save),
-        )
+    def __exit__(self, *_: object) -> None:
+        self._monkeypatch.setattr(TableauSite, "embed", self._embed)
+        self._monkeypatch.setattr(journal.Journal, "_save", self._save)
 
-    return at
+    def _ends(self, *arguments: Any) -> Any:
+        with self._lock:
+            self._left -= 1
+            is_the_end, is_over = self._left == 0, self._left < 0
+        if is_over or (is_the_end and not self._after):
+            self._die()
+        result = self._embed(*arguments)
+        if is_the_end:
+            self._die()
+        return result
+
+    def _die(self) -> None:
+        self._monkeypatch.setattr(journal.Journal, "_save", lambda _: None)
+        raise _Killed
 
 
 def _holding(tableau: TableauServer, targets: list[ConnectionRecord]) -> set[str]:
@@ -88,18 +94,20 @@ def _holding(tableau: TableauServer, targets: list[ConnectionRecord]) -> set[str
     return {each.key for each in targets if site.connection(str(each.connection_id)).password == ETL.new_secret}
 
 
-@pytest.mark.parametrize("number", range(1, 9))
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("kill", product(range(1, 9), [False, True]), ids=str)
 def test_whoever_may_hold_the_token_is_in_the_report_and_in_the_roll_back(
-    tableau: TableauServer, task: Any, targets: list[ConnectionRecord], kill: Kill, number: int, after: bool
+    tableau: TableauServer,
+    task: Any,
+    targets: list[ConnectionRecord],
+    monkeypatch: pytest.MonkeyPatch,
+    kill: tuple[int, bool],
 ) -> None:
+    number, after = kill
     in_flight = Random(number).randint(1, 4)
     marks = FailureMarks(task.folder, PLAN, "now")
-    kill(number, after)
-    with pytest.raises(_Killed):
+    with Killing(monkeypatch, number, after=after), pytest.raises(_Killed):
         update_targets(task, PLAN, "batch", targets, in_flight=in_flight, marks=marks, budget=0)
-    kill.restore()  # type: ignore[attr-defined]
-    tableau.faults.script("update_connection", [TableauCode("403004", "Not allowed.", 403)] * 100)
+    tableau.faults.script("update_connection", [TableauCode("403004", "Not allowed.")] * 100)
     with pytest.raises(Exception, match=r"Not allowed|max_failures|failed"):
         update_targets(task, PLAN, "batch", targets, in_flight=in_flight, marks=marks, budget=0)
     holding = _holding(tableau, targets)
@@ -115,13 +123,11 @@ def test_whoever_may_hold_the_token_is_in_the_report_and_in_the_roll_back(
 
 
 def test_a_canary_killed_in_mid_write_whose_token_snowflake_then_refuses_is_put_back(
-    tableau: TableauServer, task: Any, targets: list[ConnectionRecord], kill: Kill, monkeypatch: pytest.MonkeyPatch
+    tableau: TableauServer, task: Any, targets: list[ConnectionRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     canary = replace(targets[0], canary=True)
-    kill(1, True)
-    with pytest.raises(_Killed):
+    with Killing(monkeypatch, 1, after=True), pytest.raises(_Killed):
         update_targets(task, PLAN, "canary", [canary], in_flight=1, marks=None)
-    kill.restore()  # type: ignore[attr-defined]
     assert _holding(tableau, targets) == {canary.key}
     task.settings = replace(task.settings, snowflake_check=True)
     refused = SnowflakeRefused("Programmatic access token is expired.", Refusal.TOKEN_EXPIRED)

@@ -89,8 +89,8 @@ class Runs:
     ) -> None:
         """What a mapped task does."""
         journal = Journal(self.folder(run_id), plan_id, uuid.uuid4().hex, targets)
-        for target in targets:
-            journal.begin(target)
+        for each in targets:
+            journal.begin(each)
         for record in done:
             journal.note(record)
         journal.close()
