@@ -61,6 +61,29 @@ class PlannedCredential:
     usernames: Sequence[str] = ()
 
 
+class PlanReplaced(ValueError):
+    """A task belongs to a plan that is not the run's any more, or that was made for another site."""
+
+
+def check_plan(folder: RunFolder, plan_id: str, tableau_conn_id: str, site_key: str) -> None:
+    """Make sure, before anything is written, that a task's plan is still the run's, and made for this very site.
+
+    :param site_key: where the Airflow connection leads now
+    :raises PlanReplaced: when it is not
+    """
+    current, sites = find_sites(folder)
+    if current != plan_id:
+        raise PlanReplaced(
+            "The plan that this task belongs to is not this run's any more, since a task before it was cleared. "
+            "Nothing was written. Clear filter_connections and everything downstream."
+        )
+    if sites.get(tableau_conn_id, site_key) != site_key:
+        raise PlanReplaced(
+            f"The Airflow connection '{tableau_conn_id}' leads to another Tableau site than when this run read it. "
+            "Nothing was written. Start a new run."
+        )
+
+
 def write_plan(
     folder: RunFolder, plan: Plan, credentials: Iterable[SnowflakeCredential], fingerprints: Fingerprints
 ) -> None:
@@ -140,7 +163,7 @@ def check_token(folder: RunFolder, plan_id: str, credential: SnowflakeCredential
     if known.secrets.token != fingerprints.of(credential.token):
         raise UnusableCredential(
             f"Airflow connection '{credential.conn_id}': the token was changed after this run had validated it. Start "
-            "a new run, or clear filter_connections and what follows."
+            "a new run, or clear discover and everything downstream."
         )
 
 

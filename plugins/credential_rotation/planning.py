@@ -31,9 +31,11 @@ def make_plan(
     """The plan of a run, and for each credential with something to update the connections to validate on.
 
     :raises SelectionError: when inventory and params do not fit together
+    :raises OutdatedInventory: when an inventory is of an earlier start of the run
     """
     params = task.params
-    sites = [read_inventory(task.folder, conn_id) for conn_id in params.tableau_conn_ids]
+    generation = task.generation
+    sites = [read_inventory(task.folder, each, generation=generation) for each in params.tableau_conn_ids]
     records = select(sites, credentials, params.filters, embed_where_prompting=params.embed_where_prompting)
     notes = [note for site in sites for note in _notes_of(site)]
     claimed = {record.snowflake_conn_id for record in records if record.is_target}

@@ -8,6 +8,7 @@ from datetime import timedelta
 from airflow.sdk import Context, RetryDecision, RetryPolicy
 
 from credential_rotation.hooks.snowflake import SnowflakeDriverMissing
+from credential_rotation.plan_files import PlanReplaced
 from credential_rotation.renewal.refusals import LOCKED_SECONDS
 from credential_rotation.renewal.step import RenewalFailed
 from credential_rotation.renewal.tokens import UnexpectedAnswer
@@ -15,6 +16,7 @@ from credential_rotation.rotation.credentials import UnusableCredential
 from credential_rotation.rotation.selection import SelectionError
 from credential_rotation.rotation.snowflake_words import Refusal, SnowflakeRefused, SnowflakeUnreachable
 from credential_rotation.rotation.wrong_input import UnusableParams
+from credential_rotation.site_files import OutdatedInventory
 from credential_rotation.tableau.errors import SessionEnded, TableauError, TableauUnwell, Throttled
 
 _FIRST_DELAY = 15.0
@@ -49,6 +51,8 @@ _PERMANENT = (
     SnowflakeRefused,
     UnusableParams,
     UnusableCredential,
+    OutdatedInventory,
+    PlanReplaced,
     SelectionError,
     # What is to be tried again here is tried by the next run: each try is a sign-in or a token of fifteen.
     RenewalFailed,

@@ -92,7 +92,7 @@ def discover(tableau_conn_id: str) -> dict[str, Any]:
         )
         memory.keep(inventory.items)
         site = SiteInventory(tableau_conn_id, hook.settings.site, inventory, hook.settings.site_key)
-    return write_inventory(task.folder, site)
+    return write_inventory(task.folder, site, generation=task.generation)
 
 
 def filter_connections() -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from airflow.sdk import get_current_context
 
 from credential_rotation.fingerprint import Fingerprints, NoFingerprints, fingerprints
 from credential_rotation.hooks.snowflake import SnowflakeDriverMissing
+from credential_rotation.plan_files import PlanReplaced
 from credential_rotation.renewal.step import RenewalFailed
 from credential_rotation.renewal.tokens import UnexpectedAnswer
 from credential_rotation.renewals import Renewals
@@ -23,6 +24,7 @@ from credential_rotation.rotation.snowflake_words import SnowflakeRefused, Snowf
 from credential_rotation.rotation.wrong_input import UnusableParams
 from credential_rotation.run_folder import FilesNotShared, RunFolder
 from credential_rotation.settings import Settings, UnusableEnvironment
+from credential_rotation.site_files import OutdatedInventory
 from credential_rotation.tableau.errors import TableauError
 from credential_rotation.token_stores.chosen import chosen_store
 from credential_rotation.token_stores.kept import StoreUnusable, TokenStore
@@ -37,6 +39,8 @@ _IN_WORDS_FOR_PEOPLE = (
     UnusableEnvironment,
     SelectionError,
     FilesNotShared,
+    OutdatedInventory,
+    PlanReplaced,
     NoFingerprints,
     StoreUnusable,
     SnowflakeRefused,

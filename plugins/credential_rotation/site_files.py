@@ -11,10 +11,18 @@ from credential_rotation.run_folder import FilesNotShared, RunFolder, each_made
 from credential_rotation.tableau.content import Connection, Content, ContentType
 
 
-def write_inventory(folder: RunFolder, site: SiteInventory) -> dict[str, Any]:
-    """Write an inventory; what a task says of it."""
+class OutdatedInventory(ValueError):
+    """An inventory is of an earlier start of the run: what was published since is not in it."""
+
+
+def write_inventory(folder: RunFolder, site: SiteInventory, *, generation: str) -> dict[str, Any]:
+    """Write an inventory; what a task says of it.
+
+    :param generation: when the run was started, or started again since a person cleared tasks of it
+    """
     inventory = site.inventory
     values = {
+        "generation": generation,
         "tableau_conn_id": site.tableau_conn_id,
         "site": site.site,
         "site_key": site.site_key,
@@ -33,14 +41,21 @@ def write_inventory(folder: RunFolder, site: SiteInventory) -> dict[str, Any]:
     }
 
 
-def read_inventory(folder: RunFolder, tableau_conn_id: str) -> SiteInventory:
+def read_inventory(folder: RunFolder, tableau_conn_id: str, *, generation: str) -> SiteInventory:
     """Read an inventory back.
 
+    :param generation: of the run now
     :raises FilesNotShared: when it is not there
+    :raises OutdatedInventory: when it is of an earlier start of the run
     """
     values = folder.read(_name(tableau_conn_id))
     if values is None:
         raise FilesNotShared(f"The inventory of '{tableau_conn_id}'")
+    if values.get("generation") != generation:
+        raise OutdatedInventory(
+            f"What was read of '{tableau_conn_id}' is from an earlier start of this run, and content may have been "
+            "published since. Clear every task of discover and everything downstream, or start a new run."
+        )
     return SiteInventory(
         tableau_conn_id=values["tableau_conn_id"],
         site=values["site"],

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipExcept
 from credential_rotation.failure_marks import FailureMarks
 from credential_rotation.hooks.tableau import TableauHook
 from credential_rotation.journal import Journal
-from credential_rotation.plan_files import check_token
+from credential_rotation.plan_files import check_plan, check_token
 from credential_rotation.retry_policy import ConnectionsFailed, ConnectionsUnfinished
 from credential_rotation.rotation.credentials import SnowflakeCredential, UnusableCredential
 from credential_rotation.rotation.one_connection import Orders, left_alone, put_back
@@ -51,6 +51,7 @@ def update_targets(
     :param batch: names the targets among those of the plan
     :param marks: where failures are counted; None for a canary, whose failure stops its own credential only
     :param budget: how many failures are bearable
+    :raises PlanReplaced: when its plan is not the run's any more, or was made for another site
     :raises ConnectionsFailed: when one failed for good
     :raises ConnectionsUnfinished: when another try may mend it
     :raises AirflowRescheduleException: when a proof is not there yet
@@ -71,6 +72,7 @@ def update_targets(
     check = SnowflakeCheck()
     site = targets[0].tableau_conn_id
     with task.tableau(site, in_flight=in_flight, sharers=task.settings.parallel_tasks) as hook:
+        check_plan(task.folder, plan_id, site, hook.settings.site_key)
         for secret in (secret for each in credentials.values() for secret in each.secrets):
             hook.keep_secret(secret)
         orders = _orders(task, hook, check, canary=canary)

@@ -187,11 +187,11 @@ def test_a_run_is_red_where_it_does_not_follow_all_that_an_event_names(
     tmp_path: Path, updates: Updates, named: NamedByEvents, problems: int
 ) -> None:
     folder = RunFolder("a_dag", "a_run", f"file://{tmp_path}")
-    write_inventory(folder, inventory(item(connection())))
+    write_inventory(folder, inventory(item(connection())), generation="now")
     settings = SimpleNamespace(parallel_tasks=1)
     task: Any = SimpleNamespace(
         params=rotation_params(), fingerprints=FINGERPRINTS, ledgers=updates, folder=folder, settings=settings,
-        named_by_events=named,
+        named_by_events=named, generation="now",
     )  # fmt: skip
     plan, canaries = make_plan(task, [snowflake_credential()])
     assert list(canaries) == ["snowflake_pat"]

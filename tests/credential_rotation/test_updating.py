@@ -11,6 +11,7 @@ import pytest
 
 from credential_rotation.failure_marks import FailureMarks
 from credential_rotation.journal import Journal, read_journals
+from credential_rotation.plan_files import PlanReplaced, drop_plan, read_plan, write_plan
 from credential_rotation.retry_policy import ConnectionsFailed
 from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.proof import Proving
@@ -110,3 +111,27 @@ def test_what_was_written_with_a_token_that_was_changed_fails_and_says_what_it_w
     assert (record.outcome, record.retriable, record.touched) == (Outcome.FAILED, False, True)
     assert record.reason == says.format(title=target.title.upper(), unusable=raised.value)
     assert tableau.requests.count("update_connection") == 0
+
+
+def test_a_task_of_a_plan_that_was_dropped_writes_nothing(
+    tableau: TableauServer, task: Any, targets: list[ConnectionRecord]
+) -> None:
+    """Somebody has cleared discover alone: a roll-back would know nothing of what is written now."""
+    drop_plan(task.folder)
+    with pytest.raises(PlanReplaced, match="Clear filter_connections and everything downstream"):
+        update_targets(task, "plan", "canary", [replace(targets[0], canary=True)], in_flight=1, marks=None)
+    assert tableau.requests.count("update_connection") == 0
+    assert read_journals(task.folder, "plan") == ([], [])
+
+
+def test_a_connection_that_leads_to_another_site_by_now_writes_nothing(
+    tableau: TableauServer, task: Any, targets: list[ConnectionRecord]
+) -> None:
+    plan = read_plan(task.folder)
+    known = [task.credential("snowflake_etl"), task.credential("snowflake_bi")]
+    sites = {"tableau_default": "https://somewhere.else#acme"}
+    write_plan(task.folder, replace(plan, sites=sites), known, task.fingerprints)
+    with pytest.raises(PlanReplaced, match="leads to another Tableau site"):
+        update_targets(task, "plan", "batch", targets, in_flight=2, marks=None)
+    assert tableau.requests.count("update_connection") == 0
+    assert tableau.requests.count("sign_in") == 0

@@ -34,8 +34,8 @@ class Batch:
 def split(targets: Sequence[ConnectionRecord], per_task: int | None = None, *, parallel: int = PARALLEL) -> list[Batch]:
     """Deal the targets out: one to a task while these are few, else in batches.
 
-    Connections of the same item stay in one batch where there are batches, since Tableau should be asked to change them
-    one after the other (server-client-python #1305); where each has a task, they stand far apart.
+    Connections of the same item are always in one task, since Tableau must be asked to change them one after the other
+    (server-client-python #1305).
 
     :param per_task: connections in one task; None: chosen by the number of targets
     :param parallel: how many tasks may run at once; batches come in rounds of so many, so that no slot is idle
@@ -47,8 +47,7 @@ def split(targets: Sequence[ConnectionRecord], per_task: int | None = None, *, p
     for target in targets:
         groups.setdefault(target.tableau_conn_id, []).append(target)
     for group in groups.values():
-        parts = _with_siblings_together(group, size) if size > 1 else [(one,) for one in _siblings_apart(group)]
-        batches += [Batch(label_of(part), part) for part in parts]
+        batches += [Batch(label_of(part), part) for part in _with_siblings_together(group, size)]
     if len(batches) > MOST_TASKS:
         raise UnusableParams(
             f"connections_per_task: {size} makes {len(batches)} tasks of {len(targets)} targets, but Airflow can map "
@@ -72,15 +71,6 @@ def _with_siblings_together(group: list[ConnectionRecord], size: int) -> list[tu
             parts.append([])
         parts[-1].append(target)
     return [tuple(part) for part in parts]
-
-
-def _siblings_apart(group: list[ConnectionRecord]) -> list[ConnectionRecord]:
-    seen: dict[str, int] = {}
-    rounds: list[tuple[int, ConnectionRecord]] = []
-    for target in _by_item(group):
-        seen[target.content_id] = seen.get(target.content_id, 0) + 1
-        rounds.append((seen[target.content_id], target))
-    return [target for _, target in sorted(rounds, key=lambda pair: pair[0])]
 
 
 def _by_item(group: list[ConnectionRecord]) -> list[ConnectionRecord]:
