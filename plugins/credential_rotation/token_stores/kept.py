@@ -46,6 +46,8 @@ class KeptToken:
 
         :raises ValueError: when it is not a token
         """
+        if not isinstance(values, Mapping):
+            raise ValueError("not a token")  # noqa: TRY004 (what JSON may hold)
         known = {each.name: values[each.name] for each in fields(cls) if each.name in values}
         if values.get("formers"):  # an earlier version kept all of them
             known.setdefault("former", max(values["formers"], key=age_of))
