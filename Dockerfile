@@ -6,7 +6,7 @@ COPY requirements.lock /tmp/requirements.lock
 RUN sed -n '/^pygal==/,/# via/p' /tmp/requirements.lock > /tmp/pygal.lock \
     && pip install --no-cache-dir --no-deps --require-hashes -r /tmp/pygal.lock
 # Should a newer image drop one, the build says so instead of a task.
-RUN python -c "import croniter, cryptography, fastapi, jinja2, jwt, markupsafe, pygal, requests, starlette, tenacity, snowflake.connector, airflow.providers.amazon, airflow.providers.http, airflow.providers.snowflake, airflow.providers.standard"
+RUN python -c "import croniter, cryptography, fastapi, jinja2, jwt, markupsafe, pygal, requests, starlette, tenacity, urllib3, snowflake.connector, airflow.providers.amazon, airflow.providers.http, airflow.providers.snowflake, airflow.providers.standard"
 # A named volume takes over owner and mode of the folder it is first mounted on; group 0 as everywhere in this image.
 RUN mkdir --mode=0775 /opt/airflow/reports
 
