@@ -54,7 +54,7 @@ def store() -> MemoryStore:
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long the hook would have waited before each further try; it does not wait."""
-    from credential_rotation.tableau import session_sharing, transport  # noqa: PLC0415 (imports Airflow)
+    from credential_rotation.tableau import session_sharing, tableau_site, transport  # noqa: PLC0415 (imports Airflow)
 
     waits: list[float] = []
     how_long = transport._quick_wait
@@ -65,6 +65,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     monkeypatch.setattr(transport, "_quick_wait", note)
     monkeypatch.setattr(session_sharing, "_HOST_JITTER_SECONDS", 0.0)
+    monkeypatch.setattr(tableau_site, "_BEFORE_IT_IS_MISSING", (0.0, 0.0))
     return waits
 
 

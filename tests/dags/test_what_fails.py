@@ -137,6 +137,21 @@ def test_a_sign_in_that_is_revoked_in_mid_run_is_tried_once_more_and_the_report_
     assert tableau.requests.count("sign_in") == 2
 
 
+def test_a_404_that_passes_hides_no_target(rotate: Rotations, tableau: TableauServer) -> None:
+    site = tableau.state.site
+    not_found = TableauCode("404000", "No.")
+    tableau.faults.script("list_flows", not_found)
+    tableau.faults.script("list_virtual_connections", not_found)
+    for name in ("etl orders 1", "bi overview"):
+        tableau.faults.script("query_connections", not_found, {"content_id": site.content(name).id})
+    run = rotate(tableau, connections_per_task=5)
+    assert run.state == "success"
+    assert tableau.faults.left() == 0
+    assert set(holds_today(tableau).values()) == {True}
+    assert run.rows("gone") == []
+    assert not [note for note in run.report["notes"] if "were looked at" in note]
+
+
 def test_pages_of_a_gateway_are_not_taken_for_deleted_content(rotate: Rotations, tableau: TableauServer) -> None:
     tableau.faults.script("query_connections", HtmlPage(404), times=999)
     run = rotate(tableau)

@@ -34,6 +34,9 @@ class Readable(Protocol):
     def connections(self, content: Content) -> list[Connection]:
         """The connections of an item."""
 
+    def has(self, content: Content) -> bool:
+        """Whether an item is there now."""
+
     def user_names(self) -> dict[str, str]:
         """Names of users by LUID."""
 
@@ -182,11 +185,25 @@ class _ItemReader:
         try:
             return Item(content, tuple(self._site.connections(content)))
         except NotFound:
-            log.info("The %s '%s' was deleted meanwhile.", content.type.words, content.name)
-            return Item(content, gone=True)
+            return self._not_found(content)
         except self._items_own as error:
-            log.warning("The connections of the %s '%s' can't be read: %s", content.type.words, content.name, error)
-            return Item(content, unreadable=f"its connections can't be read: {error}")
+            return self._unreadable(content, error)
+
+    def _not_found(self, content: Content) -> Item:
+        """An item whose connections are not found: gone only if the item itself is, since a 404 may pass."""
+        try:
+            if self._site.has(content):
+                return Item(content, tuple(self._site.connections(content)))
+        except NotFound as error:
+            return self._unreadable(content, error)
+        except self._items_own as error:
+            return self._unreadable(content, error)
+        log.info("The %s '%s' was deleted in the meantime.", content.type.words, content.name)
+        return Item(content, gone=True)
+
+    def _unreadable(self, content: Content, error: TableauError) -> Item:
+        log.warning("The connections of the %s '%s' can't be read: %s", content.type.words, content.name, error)
+        return Item(content, unreadable=f"its connections can't be read: {error}")
 
 
 class _Progress:

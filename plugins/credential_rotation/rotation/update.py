@@ -32,6 +32,9 @@ class Writable(Protocol):
     def connections(self, content: Content) -> list[Connection]:
         """The connections of an item, as they are now."""
 
+    def has(self, content: Content) -> bool:
+        """Whether an item is there now."""
+
     def embed(self, content: Content, connection: Connection, username: str, password: str) -> Connection | None:
         """Embed a user and password in a connection; the connection as the answer shows it, if it does.
 
@@ -106,12 +109,26 @@ def _read_back(site: Writable, target: ConnectionRecord, username: str) -> None:
     raise NotSaved(f"{target.title}: Tableau accepted the update, yet the password is not embedded afterwards.")
 
 
+def _connections_or_none(site: Writable, content: Content) -> list[Connection] | None:
+    """The connections of an item; None where the item itself is gone. A 404 may pass, so one says nothing.
+
+    :raises NotFound: the item is there, and its connections are not found all the same
+    """
+    try:
+        return site.connections(content)
+    except NotFound:
+        return site.connections(content) if site.has(content) else None
+
+
 def of_missing(site: Writable, target: ConnectionRecord) -> ConnectionRecord:
     """A 404 means that the item is gone, or that it was published again and its connections have new LUIDs."""
     try:
-        still_there = site.connections(target.content)
-    except NotFound:
-        return replace(target, outcome=Outcome.GONE, reason="deleted meanwhile", retriable=False)
+        still_there = _connections_or_none(site, target.content)
+        if still_there is None:
+            return replace(target, outcome=Outcome.GONE, reason="deleted in the meantime", retriable=False)
+    except NotFound as error:
+        reason = f"Tableau has the item, but does not find its connections: {error}"
+        return replace(target, outcome=Outcome.FAILED, reason=reason, retriable=True)
     except (NotAllowed, RequestRefused, TableauUnwell) as error:
         return replace(target, outcome=Outcome.FAILED, reason=str(error), retriable=isinstance(error, TableauUnwell))
     if any(each.id == target.connection_id for each in still_there):

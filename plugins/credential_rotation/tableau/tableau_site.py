@@ -7,6 +7,7 @@ https://help.tableau.com/current/api/rest_api/en-us/REST/rest_api_ref.htm
 from __future__ import annotations
 
 import logging
+import time
 from datetime import datetime
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from credential_rotation.tableau.content import (
     Connection,
     Content,
     ContentType,
+    Endpoint,
     read_connection,
     read_content,
 )
@@ -38,6 +40,8 @@ log = logging.getLogger(__name__)
 PAGE_SIZE = 1000  # the most that Tableau allows
 _MOST_READINGS = 5
 _NO_SUCH_PAGE = "400006"
+# Seconds before a list that is not found is asked for again.
+_BEFORE_IT_IS_MISSING = (0.5, 2.0)
 
 
 class SignedIn(Protocol):
@@ -75,11 +79,7 @@ class TableauSite:
         if self._api.version() < endpoint.since:
             raise NotOnThisSite(f"REST API {self._api.version()} has no {content_type.words}s ({endpoint.since} has)")
         try:
-            elements = self._read_list(endpoint.path, endpoint.element, listing(endpoint.path), endpoint.fields)
-        except (NotFound, TableauTooOld) as error:
-            if not endpoint.optional:
-                raise
-            raise NotOnThisSite(str(error)) from None
+            elements = self._read_optional(endpoint) if endpoint.optional else self._read_content(endpoint)
         except NotAllowed as error:
             if not endpoint.licensed:
                 hint = f"Give the user that right, or take '{content_type}' out of content_types."
@@ -87,10 +87,41 @@ class TableauSite:
             raise NotOnThisSite(str(error)) from None
         return [read_content(element, content_type, self._host) for element in elements]
 
+    def _read_content(self, endpoint: Endpoint) -> list[Element]:
+        return self._read_list(endpoint.path, endpoint.element, listing(endpoint.path), endpoint.fields)
+
+    def _read_optional(self, endpoint: Endpoint) -> list[Element]:
+        """A list that a site of this version has, or not. One 404 does not say which: it may pass.
+
+        :raises NotOnThisSite: when it is not found each time
+        """
+        for wait in (*_BEFORE_IT_IS_MISSING, None):
+            try:
+                return self._read_content(endpoint)
+            except (NotFound, TableauTooOld) as error:
+                if wait is None:
+                    raise NotOnThisSite(str(error)) from None
+                log.info("%s: %s Asking again in %g s, since that may pass.", endpoint.path, error, wait)
+                time.sleep(wait)
+        raise AssertionError("unreachable")
+
+    def has(self, content: Content) -> bool:
+        """Whether an item is there now, by what Tableau says of the item itself.
+
+        Of a virtual connection, of which no two sources agree how one is asked for, by the list.
+        """
+        if content.type is ContentType.VIRTUAL_CONNECTION:
+            return any(each.id == content.id for each in self.content(content.type))
+        try:
+            self._api.call("GET", f"{ENDPOINTS[content.type].path}/{content.id}")
+        except NotFound:
+            return False
+        return True
+
     def connections(self, content: Content) -> list[Connection]:
         """The connections of an item, as they are now.
 
-        :raises NotFound: when the item is gone
+        :raises NotFound: they are not found; :meth:`has` says whether the item is gone
         """
         endpoint = ENDPOINTS[content.type]
         path = f"{endpoint.path}/{content.id}/connections"

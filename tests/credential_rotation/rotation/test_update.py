@@ -139,6 +139,25 @@ class TestOne:
         after = update(tableau, target)
         assert (after.outcome, after.retriable) == (Outcome.GONE, False)
 
+    @pytest.mark.parametrize("missing", [[1, 0, 0], [1, 1, 0], [1, 1, 1]], ids=str)
+    def test_a_404_that_passes_is_no_item_that_is_gone(
+        self,
+        tableau: TableauSite,
+        target: ConnectionRecord,
+        server: TableauServer,
+        orders: SandboxContent,
+        missing: list[int],
+    ) -> None:
+        """On the update, on its connections, and on these once more: the item is there all the time."""
+        not_found = TableauCode("404004", "Not found.")
+        server.faults.script(UPDATE, not_found, times=missing[0])
+        if more := missing[1] + missing[2]:
+            server.faults.script("query_connections", not_found, times=more)
+        after = update(tableau, target)
+        assert (after.outcome, after.retriable) == (Outcome.FAILED, True)
+        assert update(tableau, after).outcome is Outcome.UPDATED
+        assert len(orders.connections[0].writes) == 1
+
     def test_an_item_deleted_after_the_update_is_gone(
         self, tableau: TableauSite, target: ConnectionRecord, server: TableauServer, site: Site, orders: SandboxContent
     ) -> None:

@@ -103,6 +103,9 @@ class _Watching:
     def connections(self, content: Content) -> list[Connection]:
         return self._site.connections(content)
 
+    def has(self, content: Content) -> bool:
+        return self._site.has(content)
+
     def embed(self, content: Content, connection: Connection, username: str, password: str) -> Connection | None:
         with self._lock:
             if content.id in self.now:
