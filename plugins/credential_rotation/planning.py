@@ -98,9 +98,16 @@ def _with_what_is_current(
     return [
         ledgers[record.tableau_conn_id].marked(record)
         if record.key in current and record.content_id not in to_do
-        else replace(record, held_current=record.key in current)
+        else replace(
+            record, held_current=record.key in current, held=ledgers[record.tableau_conn_id].token_in(_place(record))
+        )
         for record in records
     ]
+
+
+def _place(record: ConnectionRecord) -> str:
+    """As the ledger names a connection."""
+    return f"{record.content_id}/{record.connection_id}"
 
 
 def _what_to_roll_back(

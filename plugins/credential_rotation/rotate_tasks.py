@@ -25,6 +25,7 @@ from credential_rotation.known_content import SiteMemory
 from credential_rotation.messages import send_message
 from credential_rotation.pages.report_page import write_report_page
 from credential_rotation.plan_files import (
+    Plan,
     find_plan,
     read_batch,
     read_plan,
@@ -37,15 +38,19 @@ from credential_rotation.renewals import Arrival
 from credential_rotation.retry_policy import ConnectionsFailed, RunIsRed
 from credential_rotation.rotation.approval_question import question
 from credential_rotation.rotation.batches import label_of, split
+from credential_rotation.rotation.credentials import SnowflakeCredential
 from credential_rotation.rotation.inventory import take_inventory
 from credential_rotation.rotation.outcomes import Outcome
+from credential_rotation.rotation.proof import Embedded
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.report import Report, settle
 from credential_rotation.rotation.selection import SiteInventory
+from credential_rotation.rotation.snowflake_words import SnowflakeRefused, SnowflakeUnreachable
 from credential_rotation.rotation.timings import timings
 from credential_rotation.rotation.wrong_input import UnusableParams
 from credential_rotation.run_folder import FilesNotShared
 from credential_rotation.site_files import write_inventory
+from credential_rotation.snowflake_check import SnowflakeCheck
 from credential_rotation.tableau.errors import UnusableSetting
 from credential_rotation.tableau.tableau_site import TableauSite
 from credential_rotation.task_context import ThisTask, check_connections
@@ -105,6 +110,8 @@ def filter_connections() -> list[dict[str, Any]]:
         task.ledgers.learn_from_open_runs()
         credentials = [task.credential(conn_id) for conn_id in task.params.snowflake_conn_ids]
         plan, canaries = make_plan(task, credentials)
+        refused = _refused_by_snowflake(task, plan, [each for each in credentials if each.conn_id not in canaries])
+        plan = replace(plan, problems=(*plan.problems, *refused))
         write_plan(task.folder, plan, credentials, task.fingerprints)
     if not task.params.dry_run:
         task.ledgers.open(task.run_id)
@@ -118,6 +125,27 @@ def filter_connections() -> list[dict[str, Any]]:
         }
         for candidates in canaries.values()
     ]
+
+
+def _refused_by_snowflake(task: ThisTask, plan: Plan, credentials: Sequence[SnowflakeCredential]) -> list[str]:
+    """Which tokens Snowflake refuses though connections embed them: where nothing is written, nothing else would show.
+
+    :param credentials: those that no canary will try
+    """
+    if task.params.dry_run or not task.settings.snowflake_check:
+        return []
+    check, found = SnowflakeCheck(), []
+    embedding = Counter(str(target.snowflake_conn_id) for target in plan.targets)
+    for credential in credentials:
+        if not (number := embedding[credential.conn_id]):
+            continue
+        try:
+            check.sign_in(Embedded(credential.conn_id, credential.login, credential.token))
+        except SnowflakeRefused as refused:
+            found.append(f"{number} connections embed the token of '{credential.conn_id}', and {refused}")
+        except SnowflakeUnreachable as unreachable:
+            log.warning("Whether the token of '%s' still works can't be seen: %s", credential.conn_id, unreachable)
+    return found
 
 
 def validate_one(canary: dict[str, Any]) -> dict[str, Any]:
@@ -244,10 +272,12 @@ def _note_arrivals(task: ThisTask, made: Report) -> None:
         return
     # An item that could not be read may hold anybody's connection: then nothing has arrived for sure.
     lagging = {record.snowflake_conn_id for record in made.not_green} | ({None} if made.problems else set())
+    # That nothing was found to embed a token does not show that it is everywhere: the account may be mistyped.
+    holding = {record.snowflake_conn_id for record in made.records if _holds_the_token(record)}
     for conn_id, planned in read_secrets(task.folder, plan.plan_id).items():
         if task.params.roll_back:
             task.renewals.departed(conn_id)
-        elif task.params.is_whole and not lagging & {conn_id, None}:
+        elif task.params.is_whole and not lagging & {conn_id, None} and conn_id in holding:
             task.renewals.arrived(conn_id, Arrival(planned.secrets.token, task.params.tableau_conn_ids))
 
 
@@ -285,8 +315,8 @@ def _deadlines(task: ThisTask, records: Sequence[ConnectionRecord] | None) -> li
 
     :param records: what became of each connection; None where that is not known
     """
-    targets = Counter(str(record.snowflake_conn_id) for record in records or () if record.is_target)
-    holding = Counter(str(r.snowflake_conn_id) for r in records or () if r.is_target and not _holds_the_token(r))
+    targets = Counter(str(r.snowflake_conn_id) for r in records or () if r.is_target and r.outcome is not Outcome.GONE)
+    holding = targets - Counter(str(r.snowflake_conn_id) for r in records or () if _holds_the_token(r))
     conn_ids, sites = task.snowflake_conn_ids, task.settings.tableau_conn_ids
     # A run that was narrowed has not seen the others.
     is_whole = records is not None and task.params.is_whole and set(sites) <= set(task.params.tableau_conn_ids)
@@ -295,7 +325,7 @@ def _deadlines(task: ThisTask, records: Sequence[ConnectionRecord] | None) -> li
 
 
 def _holds_the_token(record: ConnectionRecord) -> bool:
-    return record.outcome in (Outcome.UPDATED, Outcome.UNCHANGED, Outcome.GONE) and record.is_well
+    return record.outcome in (Outcome.UPDATED, Outcome.UNCHANGED)
 
 
 def _why_there_is_no_plan(task: ThisTask, problems: Sequence[str]) -> str:

@@ -75,7 +75,7 @@ def update_targets(
         check_plan(task.folder, plan_id, site, hook.settings.site_key)
         for secret in (secret for each in credentials.values() for secret in each.secrets):
             hook.keep_secret(secret)
-        orders = _orders(task, hook, check, canary=canary)
+        orders = _orders(task, hook, check, credentials, canary=canary)
         if canary and task.settings.snowflake_check:
             left = _checked_in_snowflake(task, check, journal, left, credentials, orders=orders)
         try:
@@ -99,7 +99,14 @@ def update_targets(
     return _conclude(task, journal, result, " ".join(sorted(unusable.values())))
 
 
-def _orders(task: ThisTask, hook: TableauHook, check: SnowflakeCheck, *, canary: bool) -> Orders:
+def _orders(
+    task: ThisTask,
+    hook: TableauHook,
+    check: SnowflakeCheck,
+    credentials: Mapping[str, SnowflakeCredential],
+    *,
+    canary: bool,
+) -> Orders:
     """How the connections of a task are treated: as the params of the run say."""
     must_connect = (task.params.canary_proof if canary else task.params.proof) == "connects"
     prover = Prover(
@@ -114,6 +121,7 @@ def _orders(task: ThisTask, hook: TableauHook, check: SnowflakeCheck, *, canary:
         is_last_try=task.is_last_try,
         done=Outcome.ROLLED_BACK if task.params.roll_back else Outcome.UPDATED,
         sign_in=check.sign_in if task.settings.snowflake_check else None,
+        previous={each.conn_id: task.fingerprints.of(each.previous) for each in credentials.values() if each.previous},
     )
 
 

@@ -144,3 +144,29 @@ class TestTableauIsNeverDarkInSilence:
         staged.tableau.faults.clear()
         assert run.state == "failed"
         assert any("connections may still hold the token that ends at" in note for note in run.report["notes"])
+
+
+class TestARotationThatWritesNothing:
+    """It must not be green, or tell of an arrival, for having found nothing to do."""
+
+    pytestmark = in_variables
+
+    def test_a_token_that_died_since_it_was_embedded_is_red(self, staged: Stage) -> None:
+        staged.renew()
+        assert staged.rotate_in_tableau().state == "success"
+        writes = staged.tableau.requests.count("update_connection")
+        staged.in_force(ETL.login).disabled = True
+        run = staged.rotate_in_tableau()
+        assert run.state == "failed"
+        assert "connections embed the token of 'snowflake_etl', and Snowflake does not let ETL_USER in" in run.told
+        assert staged.tableau.requests.count("update_connection") == writes
+
+    def test_an_account_of_which_nothing_is_found_has_not_arrived(self, staged: Stage) -> None:
+        staged.renew()
+        connections = staged.connections()
+        extra = connections["snowflake_etl"]["extra"]
+        assert isinstance(extra, dict)
+        extra["account"] = "acme-prdo"
+        staged.rotate(staged.tableau, connections, environment=staged.environment, connections_per_task=5)
+        arrivals = staged.airflow.home / "credential_rotation" / "arrivals"
+        assert [path.name for path in arrivals.iterdir()] == ["snowflake_bi.json"]

@@ -6,7 +6,7 @@ The state between two steps is in the record itself, so that any later try goes 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -39,6 +39,7 @@ class Orders:
     :param is_last_try: whether Airflow will not try again by itself
     :param done: the outcome of what went well
     :param read_back: which updates are read back
+    :param previous: the fingerprints of previous secrets, by the Airflow connection of their credential
     :param sign_in: signs in to Snowflake, to see whether the secret before is worth to be put back; None: nobody asks
     """
 
@@ -48,6 +49,7 @@ class Orders:
     done: Outcome = Outcome.UPDATED
     sign_in: Callable[[Embedded], None] | None = None
     read_back: ReadBack = field(default_factory=ReadBack)
+    previous: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -216,6 +218,11 @@ def _why_not_put_back(record: ConnectionRecord, credential: SnowflakeCredential,
         return "It is known to have held this token before the run, so nothing was put back."
     if credential.previous is None:
         return _not_known(credential)
+    if record.held not in (None, orders.previous.get(credential.conn_id)):
+        return (
+            "Nothing was put back: it is known to have held another secret than the previous one that the Airflow "
+            f"connection '{credential.conn_id}' knows."
+        )
     if not credential.knows_secret_of(record.username):
         return (
             f"The secret before it could not be put back: it was that of {record.username}, and the one that the "

@@ -23,6 +23,7 @@ class ConnectionRecord:
     :param updated_at: when the item was last changed or published, as Tableau says
     :param connections_in_item: how many connections its item has, itself included
     :param held_current: whether it is known to have held the token that is to be embedded before the run
+    :param held: the fingerprint of the token that it is known to have held before the run; None where that is not known
     :param touched: whether Tableau may hold something else than before
     :param saved_at: when Tableau had saved the update, by its own clock
     :param proving: how far its proof is, until that is there
@@ -58,6 +59,7 @@ class ConnectionRecord:
     connected_workbooks: int | None = None
     connections_in_item: int | None = None
     held_current: bool = False
+    held: str | None = None
     touched: bool = False
     saved_at: str | None = None
     proving: Proving | None = None

@@ -394,6 +394,18 @@ class TestWorthPuttingBack:
         after = way.to_the_end(replace(way.target(), held_current=True))
         assert (after.outcome, after.proof, secret_of(content)) == (Outcome.UPDATED, Proof.QUERY, TOKEN)
 
+    @pytest.mark.parametrize(("held", "is_put_back"), [("of old", True), (None, True), ("of the one between", False)])
+    def test_only_what_is_known_to_have_been_there_is_put_back(
+        self, way: Way, site: Site, user: SnowflakeUser, held: str | None, is_put_back: bool
+    ) -> None:
+        """The previous secret that the connection knows may be older than what was embedded last."""
+        content = live(site)
+        user.secrets.discard(TOKEN)
+        way.orders = replace(way.orders, previous={"snowflake_pat": "of old"})
+        after = way.to_the_end(replace(way.target(), held=held))
+        assert (secret_of(content) == OLD) is is_put_back
+        assert ("it is known to have held another secret" in str(after.reason)) is not is_put_back
+
     def test_nobody_s_secret_is_put_back_under_the_name_of_another_user(
         self, way: Way, site: Site, user: SnowflakeUser
     ) -> None:

@@ -33,6 +33,7 @@ FULL = target(
     connected_workbooks=3,
     connections_in_item=2,
     held_current=True,
+    held="a fingerprint",
     touched=True,
     saved_at="2026-05-02T08:00:00+00:00",
     proving=Proving(
