@@ -17,7 +17,7 @@ connection (in batches where there are many). What holds the current token alrea
 | `sign_out` | ends the Tableau session of this run | no |
 
 Begin with `{"dry_run": true}`. After mending what failed, clear the tasks that failed or were skipped: only what is not
-done is done again. `{"roll_back": true}` puts the secret before back into what the latest run updated. A run that ends
+done is done again. `{"roll_back": true}` puts the previous secret back wherever the current one was embedded. A run that ends
 green emits the asset `snowflake_pat_in_tableau`, a dry run excepted.
 """
 

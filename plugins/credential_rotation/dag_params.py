@@ -79,10 +79,13 @@ def rotation_params(settings: Settings | None = None) -> dict[str, Param]:
         "roll_back": _switch(
             "Roll back",
             _PROOF,
-            "Put the secret before (`previous_password`, or what a renewal replaced) back where a run updated.",
+            "Put the previous secret (`previous_password`, or what a renewal replaced) back wherever runs embedded the "
+            "current one.",
         ),
         "roll_back_run": _text(
-            "Run to roll back", _PROOF, "The run id of that run. Empty: the latest that updated anything."
+            "Run to roll back",
+            _PROOF,
+            "The run id of one run, to take back that one alone. Empty: all that embedded the current token.",
         ),
         "embed_where_prompting": _switch(
             "Also where people are asked",

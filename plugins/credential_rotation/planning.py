@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from credential_rotation.plan_files import Plan
@@ -119,22 +119,35 @@ def _what_to_roll_back(
     """The records, those that a run updated as targets; and what to say of that."""
     # These are turned round: what they would put back if this failed is what is embedded now.
     current = [task.fingerprints.of(each.previous) for each in credentials if each.previous]
-    # Of all sites together: which run is later is not for its id to say.
+    # Of all sites together: which run is earlier is not for its id to say.
     known = {key: entry for site in sites for key, entry in task.ledgers.read(site.site_key).as_dict().items()}
-    run_id = task.params.roll_back_run or Ledger.from_dict(known).latest_run(current)
-    updated = task.ledgers.updated_by(run_id) if run_id else {}
+    named = task.params.roll_back_run
+    run_ids = [named] if named else Ledger.from_dict(known).runs_of(current)
     by_conn_id = {each.conn_id: each for each in credentials}
-    embedded = task.ledgers.embedded_by(run_id) if run_id else {}
-    other = [conn_id for conn_id in by_conn_id if embedded.get(conn_id) not in (None, *current)]
+    other = _other_tokens(task, named, by_conn_id, current) if named else []
     if other:
         raise SelectionError(
-            f"roll_back: run '{run_id}' embedded another token of {', '.join(sorted(other))} than the current one, so "
-            "the secret before the current one is not what was there before that run."
+            f"roll_back: run '{named}' embedded another token of {', '.join(sorted(other))} than the current one, so "
+            "the previous secret is not what was there before that run."
         )
-    narrowed = narrow_to_roll_back(records, updated, by_conn_id, run_id)
+    updated: dict[str, ConnectionRecord] = {}
+    counts: Counter[str] = Counter()
+    for run_id in run_ids:
+        # Where several runs embedded this token, what was there before is what the first of them found.
+        new = {key: each for key, each in task.ledgers.updated_by(run_id).items() if key not in updated}
+        counts[run_id] = len(new)
+        updated |= new
+    narrowed = narrow_to_roll_back(records, updated, by_conn_id, run_ids)
     gone = len(set(updated) - {record.key for record in narrowed if record.is_target})
-    note = f"This run rolls back run '{run_id}'."
-    return narrowed, f"{note} {gone} of the connections that it updated are no targets any more." if gone else note
+    listed = ", ".join(f"{number} of run '{run_id}'" for run_id, number in counts.items() if number)
+    note = f"This run rolls back these connections: {listed}." if listed else ""
+    return narrowed, f"{note} {gone} of the connections are not targets any more." if gone else note
+
+
+def _other_tokens(task: ThisTask, run_id: str, credentials: Iterable[str], current: Collection[str]) -> list[str]:
+    """The credentials of which a run embedded another token than the current one."""
+    embedded = task.ledgers.embedded_by(run_id)
+    return [conn_id for conn_id in credentials if embedded.get(conn_id) not in (None, *current)]
 
 
 def _notes_of(site: SiteInventory) -> list[str]:

@@ -262,7 +262,7 @@ def test_what_a_narrowed_run_did_not_write_in_an_item_that_it_wrote_to_is_not_kn
     runs.run("run 2", [updated(one, 5)], [one, excluded])
     ledgers.learn_from("run 2")
     assert known(ledgers.read(SITE)) == {key(one): "today", key(elsewhere): "today"}
-    assert ledgers.read(SITE).latest_run([TODAY]) == "run 2"
+    assert ledgers.read(SITE).runs_of([TODAY])[-1] == "run 2"
 
 
 def test_of_an_item_that_a_run_wrote_to_in_vain_nothing_is_taken_for_current(ledgers: Ledgers, runs: Runs) -> None:
@@ -369,7 +369,7 @@ def test_the_tasks_of_an_old_run_do_not_overwrite_what_a_later_one_did(ledgers: 
     ledgers.learn_from("run 2")
     runs.clear("run 1")
     assert known(ledgers.read(SITE)) == {key(TARGETS[0]): "today"}
-    assert ledgers.read(SITE).latest_run([TODAY]) == "run 2"
+    assert ledgers.read(SITE).runs_of([TODAY])[-1] == "run 2"
 
 
 def test_a_roll_back_in_between_is_not_undone_by_an_old_run_either(ledgers: Ledgers, runs: Runs) -> None:

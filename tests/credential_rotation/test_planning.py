@@ -59,17 +59,20 @@ def note(updates: Updates, **params: Any) -> str:
     return _what_to_roll_back(task, SITES, CREDENTIALS, [target(1, tableau_conn_id="a")])[1]
 
 
+ROLLS_BACK = "This run rolls back these connections:"
+
+
 @pytest.mark.parametrize("later", [0, 1])
-def test_it_is_the_latest_of_all_sites_whatever_its_id(updates: Updates, later: int) -> None:
+def test_of_all_runs_on_all_sites_the_first_says_what_was_there_whatever_its_id(updates: Updates, later: int) -> None:
     updates.know(SITES[1 - later], "scheduled__2026-11-24T04:00:00+00:00", "2026-11-24T04:00:00+00:00")
     updates.know(SITES[later], "manual__2026-11-24T05:00:00+00:00", "2026-11-24T05:00:00+00:00")
-    assert note(updates) == "This run rolls back run 'manual__2026-11-24T05:00:00+00:00'."
+    assert note(updates) == f"{ROLLS_BACK} 1 of run 'scheduled__2026-11-24T04:00:00+00:00'."
 
 
 def test_one_that_embedded_another_token_is_not_meant(updates: Updates) -> None:
     updates.know(SITES[0], "run 1", "2026-11-24T04:00:00+00:00")
     updates.know(SITES[1], "run 2", "2026-11-24T05:00:00+00:00", token="the day before yesterday")
-    assert note(updates) == "This run rolls back run 'run 1'."
+    assert note(updates) == f"{ROLLS_BACK} 1 of run 'run 1'."
 
 
 def test_one_that_a_person_names_and_that_embedded_another_token_is_an_error(updates: Updates) -> None:
@@ -80,7 +83,7 @@ def test_one_that_a_person_names_and_that_embedded_another_token_is_an_error(upd
 
 def test_one_that_a_person_names_is_the_one(updates: Updates) -> None:
     updates.know(SITES[0], "run 1", "2026-11-24T04:00:00+00:00")
-    assert note(updates, roll_back_run="run 0") == "This run rolls back run 'run 0'."
+    assert note(updates, roll_back_run="run 0") == f"{ROLLS_BACK} 1 of run 'run 0'."
 
 
 # What is known to hold the token already

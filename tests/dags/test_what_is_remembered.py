@@ -201,6 +201,22 @@ def test_a_roll_back_leaves_alone_what_the_run_did_not_update(rotate: Rotations,
     assert [name for name, today in holds_today(tableau).items() if not today] == ["etl orders 1"]
 
 
+@pytest.mark.parametrize("repair", [False, True], ids=["run 2 the rest", "and run 3 repairs one"])
+def test_a_roll_back_takes_back_what_several_runs_embedded(rotate: Rotations, serve: Serve, repair: bool) -> None:
+    tableau = serve(small_tableau(ETL))
+    site = tableau.state.site
+    part = rotate(tableau, ids=[site.content("etl orders 1").id])
+    rest = rotate(tableau, connections_per_task=5)
+    if repair:
+        rotate(tableau, force=True, ids=[site.content("etl overview").id])
+    run = rotate(tableau, connections_per_task=5, roll_back=True)
+    assert run.state == "success"
+    assert set(holds_today(tableau).values()) == {False}
+    [note] = [note for note in run.report["notes"] if "rolls back" in note]
+    assert f"1 of run '{part.run_id}'" in note
+    assert f"2 of run '{rest.run_id}'" in note
+
+
 def test_a_roll_back_to_a_secret_that_is_dead_fails_its_canary_and_the_token_stays(
     rotate: Rotations, serve: Serve
 ) -> None:

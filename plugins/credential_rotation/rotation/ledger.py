@@ -117,11 +117,11 @@ class Ledger:
         entry = self._entries.get(key)
         return entry.token if entry else None
 
-    def latest_run(self, tokens: Iterable[str]) -> str | None:
-        """The run that embedded one of these tokens last."""
+    def runs_of(self, tokens: Iterable[str]) -> list[str]:
+        """The runs that embedded one of these tokens where it still is, as far as is known; the oldest first."""
         wanted = set(tokens)
         found = [entry for entry in self._entries.values() if entry.token in wanted]
-        return max(found, key=lambda entry: entry.saved_at).run_id if found else None
+        return list(dict.fromkeys(entry.run_id for entry in sorted(found, key=lambda entry: entry.saved_at)))
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -1,4 +1,4 @@
-"""A roll-back: the secret before the current one goes back to where a run updated."""
+"""A roll-back: the previous secret goes back to where runs embedded the current one."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ def narrow_to_roll_back(
     records: Sequence[ConnectionRecord],
     updated: Mapping[str, ConnectionRecord],
     credentials: Mapping[str, SnowflakeCredential],
-    run_id: str | None,
+    run_ids: Sequence[str],
 ) -> list[ConnectionRecord]:
-    """Leave of the targets those that a run updated, each with the user that it had before that.
+    """Leave of the targets those that these runs updated, each with the user that it had before that.
 
-    :param updated: what that run updated, by connection, as it was read then
+    :param updated: what they updated, by connection, as it was read then
     :param credentials: by the id of their Airflow connection, turned round: with the secret before as the token
     :raises SelectionError: when there is no such run, or nothing is left of what it updated
     """
-    if run_id is None:
+    if not run_ids:
         raise SelectionError("roll_back: no run is known to have updated anything that could be put back.")
     if not updated:
-        raise SelectionError(f"roll_back: no run '{run_id}' is known to have updated anything.")
+        raise SelectionError(f"roll_back: no run '{run_ids[0]}' is known to have updated anything.")
     if not any(record.is_target and record.key in updated for record in records):
-        raise SelectionError(f"roll_back: none of the connections that run '{run_id}' updated is a target now.")
+        listed = ", ".join(f"'{run_id}'" for run_id in run_ids)
+        raise SelectionError(f"roll_back: none of the connections that run {listed} updated is a target now.")
     return [_narrowed(record, updated, credentials) if record.is_target else record for record in records]
 
 

@@ -159,7 +159,7 @@ class TestLearning:
         ledger = ledger_of(done(seconds=60), secrets=Secrets(OTHER), run_id="later")
         ledger.learn(done(), SECRETS, LOGIN, RUN)
         assert ledger.is_current(found(seconds=60), OTHER, LOGIN)
-        assert ledger.latest_run([OTHER]) == "later"
+        assert ledger.runs_of([OTHER]) == ["later"]
 
 
 class TestForgetting:
@@ -208,20 +208,20 @@ class TestForgetting:
         assert not Ledger().forget_what_changed([found()])
 
 
-class TestLatestRun:
-    """Which run a roll-back is of, where nobody says."""
+class TestRunsOfAToken:
+    """Which runs a roll-back is of, where nobody says."""
 
-    def test_it_is_the_latest_that_embedded_one_of_the_tokens(self) -> None:
+    def test_they_are_all_that_embedded_one_of_the_tokens_where_it_still_is(self) -> None:
         ledger = Ledger()
         ledger.learn(done(1), SECRETS, LOGIN, "first")
         ledger.learn(done(2, 60), SECRETS, LOGIN, "second")
         ledger.learn(done(3, 120), Secrets(OTHER), LOGIN, "of another credential")
-        assert through_json(ledger).latest_run([NEW]) == "second"
-        assert through_json(ledger).latest_run([NEW, OTHER]) == "of another credential"
+        assert through_json(ledger).runs_of([NEW]) == ["first", "second"]
+        assert through_json(ledger).runs_of([NEW, OTHER]) == ["first", "second", "of another credential"]
 
     def test_of_a_token_that_nobody_embedded_there_is_none(self) -> None:
-        assert ledger_of(done()).latest_run([OLD]) is None
-        assert ledger_of(done()).latest_run([]) is None
+        assert ledger_of(done()).runs_of([OLD]) == []
+        assert ledger_of(done()).runs_of([]) == []
 
 
 def test_a_ledger_holds_no_secret_and_is_in_order() -> None:
