@@ -17,8 +17,8 @@ connection (in batches where there are many). What holds the current token alrea
 | `sign_out` | ends the Tableau session of this run | no |
 
 Begin with `{"dry_run": true}`. After fixing the cause of a failure, clear the failed and skipped tasks and everything
-downstream: only what is not done is done again. `{"roll_back": true}` puts the previous secret back wherever the current
-one was embedded. A run that ends green emits the asset `snowflake_pat_in_tableau`, a dry run excepted.
+downstream: only what is not done is done again. `{"roll_back": true}` puts the previous secret back wherever the
+current one was embedded. A run that ends green emits the asset `snowflake_pat_in_tableau`, a dry run excepted.
 """
 
 from __future__ import annotations
