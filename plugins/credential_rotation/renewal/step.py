@@ -256,7 +256,10 @@ class Renewer:
 
     def _state_of_the_present_one(self, user: User) -> str:
         """What becomes of what Tableau embeds, while the new token can't be used: a policy may end both."""
-        standing = self._looker.standing(user)
+        try:
+            standing = self._looker.standing(user)
+        except (SnowflakeRefused, SnowflakeUnreachable, UnexpectedAnswer, StoreUnusable) as unseen:
+            return f"Until when what Tableau embeds works could not be seen: {unseen}"
         ends_at = self._looker.decide(standing, Wishes()).previous_ends_at
         until = f"What Tableau embeds ends at {shown(ends_at)}." if ends_at else "WHAT TABLEAU EMBEDS HAS ENDED."
         if self._sign_in is None:

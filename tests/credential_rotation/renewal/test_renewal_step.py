@@ -394,6 +394,16 @@ class TestANewTokenThatDoesNotSignIn:
         assert f"What Tableau embeds ends at {former.expires_at:%Y-%m-%d %H:%M} UTC" in str(failed.value)
         _is_pending(renewing, first)
 
+    def test_where_it_can_not_be_seen_until_when_the_previous_one_works_that_is_said(self, renewing: Renewing) -> None:
+        user = service_of(renewing.state)
+
+        def happens() -> None:
+            user.roles.discard(ROLE)
+            renewing.server.faults.script("show_tokens", Refusal())
+
+        with pytest.raises(RenewalFailed, match="works could not be seen: Snowflake refuses"):
+            renewing.renew(steps=During(BEFORE_TRIAL, happens))
+
     def test_a_user_that_is_locked_right_then_is_tried_again_after_the_lock(self, renewing: Renewing) -> None:
         first = renewing.user.password
 
