@@ -249,7 +249,7 @@ def test_an_item_without_an_id_is_not_dropped_in_silence(
 def test_a_site_may_have_no_flows_and_no_virtual_connections(
     connect: Connect, server: TableauServer, content_type: ContentType, code: str
 ) -> None:
-    server.faults.script(f"list_{content_type}s", TableauCode(code, "not licensed"))
+    server.faults.script(f"list_{content_type}s", TableauCode(code, "not licensed"), times=3)
     with pytest.raises(NotOnThisSite, match="not licensed"):
         TableauSite(connect()).content(content_type)
 
