@@ -17,6 +17,7 @@ from credential_rotation.tableau.errors import (
     RequestRefused,
     ServerFault,
     TableauError,
+    TableauTooOld,
 )
 from credential_rotation.tableau.tableau_site import NotOnThisSite
 
@@ -171,7 +172,13 @@ class _ItemReader:
     ) -> None:
         self._site = site
         self._took = took
-        self._items_own: tuple[type[TableauError], ...] = (NotAllowed, RequestRefused, *tolerated)
+        self._items_own: tuple[type[TableauError], ...] = (
+            NotAllowed,
+            NotFound,
+            RequestRefused,
+            TableauTooOld,
+            *tolerated,
+        )
 
     def read(self, content: Content) -> Item:
         """The item with its connections, or why they could not be read."""
@@ -194,8 +201,6 @@ class _ItemReader:
         try:
             if self._site.has(content):
                 return Item(content, tuple(self._site.connections(content)))
-        except NotFound as error:
-            return self._unreadable(content, error)
         except self._items_own as error:
             return self._unreadable(content, error)
         log.info("The %s '%s' was deleted in the meantime.", content.type.words, content.name)

@@ -17,6 +17,7 @@ from credential_rotation.tableau.errors import (
     NotFound,
     NotSaved,
     RequestRefused,
+    TableauTooOld,
     TableauUnwell,
     Throttled,
 )
@@ -112,7 +113,7 @@ def _read_back(site: Writable, target: ConnectionRecord, username: str) -> None:
 def _connections_or_none(site: Writable, content: Content) -> list[Connection] | None:
     """The connections of an item; None where the item itself is gone. A 404 may pass, so one says nothing.
 
-    :raises NotFound: the item is there, and its connections are not found all the same
+    :raises NotFound: Tableau does not find the connections, and does not say that the item is gone
     """
     try:
         return site.connections(content)
@@ -127,9 +128,9 @@ def of_missing(site: Writable, target: ConnectionRecord) -> ConnectionRecord:
         if still_there is None:
             return replace(target, outcome=Outcome.GONE, reason="deleted in the meantime", retriable=False)
     except NotFound as error:
-        reason = f"Tableau has the item, but does not find its connections: {error}"
+        reason = f"Tableau does not find its connections, and does not say that the item is gone: {error}"
         return replace(target, outcome=Outcome.FAILED, reason=reason, retriable=True)
-    except (NotAllowed, RequestRefused, TableauUnwell) as error:
+    except (NotAllowed, RequestRefused, TableauTooOld, TableauUnwell) as error:
         return replace(target, outcome=Outcome.FAILED, reason=str(error), retriable=isinstance(error, TableauUnwell))
     if any(each.id == target.connection_id for each in still_there):
         reason = "Tableau lists this connection but does not find it when it is to be updated"

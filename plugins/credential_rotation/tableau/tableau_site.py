@@ -79,41 +79,44 @@ class TableauSite:
         if self._api.version() < endpoint.since:
             raise NotOnThisSite(f"REST API {self._api.version()} has no {content_type.words}s ({endpoint.since} has)")
         try:
-            elements = self._read_optional(endpoint) if endpoint.optional else self._read_content(endpoint)
+            elements = self._read_elements(endpoint)
         except NotAllowed as error:
             if not endpoint.licensed:
                 hint = f"Give the user that right, or take '{content_type}' out of content_types."
                 raise NotAllowed(f"{error} {hint}", status=error.status, code=error.code) from None
             raise NotOnThisSite(str(error)) from None
+        except (NotFound, TableauTooOld) as error:
+            if not endpoint.optional:
+                raise
+            raise NotOnThisSite(str(error)) from None
         return [read_content(element, content_type, self._host) for element in elements]
 
-    def _read_content(self, endpoint: Endpoint) -> list[Element]:
-        return self._read_list(endpoint.path, endpoint.element, listing(endpoint.path), endpoint.fields)
-
-    def _read_optional(self, endpoint: Endpoint) -> list[Element]:
-        """A list that a site of this version has, or not. One 404 does not say which: it may pass.
-
-        :raises NotOnThisSite: when it is not found each time
-        """
-        for wait in (*_BEFORE_IT_IS_MISSING, None):
+    def _read_elements(self, endpoint: Endpoint) -> list[Element]:
+        """A list of content; one that a site of this version may lack is asked for again, since a 404 may pass."""
+        for wait in _BEFORE_IT_IS_MISSING if endpoint.optional else ():
             try:
                 return self._read_content(endpoint)
             except (NotFound, TableauTooOld) as error:
-                if wait is None:
-                    raise NotOnThisSite(str(error)) from None
                 log.info("%s: %s Asking again in %g s, since that may pass.", endpoint.path, error, wait)
                 time.sleep(wait)
-        raise AssertionError("unreachable")
+        return self._read_content(endpoint)
+
+    def _read_content(self, endpoint: Endpoint) -> list[Element]:
+        return self._read_list(endpoint.path, endpoint.element, listing(endpoint.path), endpoint.fields)
 
     def has(self, content: Content) -> bool:
         """Whether an item is there now, by what Tableau says of the item itself.
 
         Of a virtual connection, of which no two sources agree how one is asked for, by the list.
+
+        :raises TableauError: when Tableau does not say: a list that is refused, or not found, makes no item gone
         """
+        endpoint = ENDPOINTS[content.type]
         if content.type is ContentType.VIRTUAL_CONNECTION:
-            return any(each.id == content.id for each in self.content(content.type))
+            listed = self._read_elements(endpoint)
+            return any(read_content(each, content.type, self._host).id == content.id for each in listed)
         try:
-            self._api.call("GET", f"{ENDPOINTS[content.type].path}/{content.id}")
+            self._api.call("GET", f"{endpoint.path}/{content.id}")
         except NotFound:
             return False
         return True

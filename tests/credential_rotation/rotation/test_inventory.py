@@ -18,6 +18,7 @@ from sandbox.tableau import (
     HalfBody,
     HtmlPage,
     OtherFormat,
+    Pass,
     RawAnswer,
     Redirect,
     ResetAfter,
@@ -175,6 +176,22 @@ def test_an_item_that_is_there_without_its_connections_is_unreadable_and_not_gon
     item = _item(_take(tableau), "Orders 2")
     assert (item.gone, item.connections) == (False, ())
     assert "can't be read" in str(item.unreadable)
+
+
+@pytest.mark.parametrize("code", ["403004", "404000", "404003"])
+def test_a_virtual_connection_of_which_it_can_not_be_told_whether_it_is_there_is_unreadable_and_not_gone(
+    tableau: TableauSite, server: TableauServer, site: Site, code: str
+) -> None:
+    where = {"content_id": site.content("Warehouse").id}
+    server.faults.script("query_connections", TableauCode("404000", "No."), where, times=9)
+    server.faults.script("list_virtual_connections", [Pass(), *[TableauCode(code, "No.")] * 9])
+    taken = _take(tableau)
+    assert taken.missing_types == {}
+    item = _item(taken, "Warehouse")
+    assert (item.gone, item.connections) == (False, ())
+    assert "can't be read" in str(item.unreadable)
+    assert code in str(item.unreadable)
+    assert len([item for item in taken.items if item.connections]) == 11
 
 
 @pytest.mark.parametrize("content_type", [ContentType.FLOW, ContentType.VIRTUAL_CONNECTION])

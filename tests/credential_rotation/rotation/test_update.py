@@ -197,6 +197,19 @@ class TestOne:
         after = update(tableau, target)
         assert (after.outcome, after.retriable) == (Outcome.FAILED, retriable)
 
+    @pytest.mark.parametrize("code", ["403004", "404000", "404003"])
+    def test_where_virtual_connections_can_not_be_listed_any_more_none_of_them_is_gone(
+        self, site: Site, tableau: TableauSite, server: TableauServer, code: str
+    ) -> None:
+        site.add_virtual_connection(connections=[connection := snowflake_connection()])
+        [target] = find_targets(tableau)
+        server.faults.script(UPDATE, TableauCode("404000", "No."), times=9)
+        server.faults.script("query_connections", TableauCode("404000", "No."), times=9)
+        server.faults.script("list_virtual_connections", TableauCode(code, "No."), times=9)
+        after = update(tableau, target)
+        assert (after.outcome, connection.writes) == (Outcome.FAILED, [])
+        assert code in str(after.reason)
+
     @pytest.mark.parametrize(
         "faults",
         [
