@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import AirflowException
 
 from credential_rotation.hooks.snowflake import SnowflakeDriverMissing
 from credential_rotation.renewal.identifiers import identifier
-from credential_rotation.renewal.tokens import NewSecret, SecretLost, Token, read_time, read_token
+from credential_rotation.renewal.tokens import NewSecret, SecretLost, Token, UnexpectedAnswer, read_time, read_token
 from credential_rotation.rotation.snowflake_words import (
     SnowflakeRefused,
     SnowflakeUnreachable,
@@ -79,10 +79,14 @@ class SnowflakeAdmin:
         from snowflake.connector import DictCursor, errors  # noqa: PLC0415 (slow)
 
         log.info("%s", sql)
+        problem: Exception
         try:
             with self._session.cursor(DictCursor) as cursor:
                 rows: list[dict[str, Any]] = cursor.execute(sql).fetchall()
                 return rows
+        except errors.InterfaceError:
+            # Its text quotes the value that the driver could not read, which may be a secret that nobody knows yet.
+            problem = UnexpectedAnswer(f"Snowflake's answer to {sql} can't be read by its driver.")
         except errors.Error as error:
             problem = _problem(error, sql)
         raise problem

@@ -169,6 +169,12 @@ class TestWhatNobodyMayRead:
         assert before not in told
         assert KEYS.private not in told
 
+    def test_what_the_driver_quotes_of_an_answer_that_it_can_not_read_is_not_passed_on(self) -> None:
+        quoting = errors.InterfaceError("Failed to convert: field token_secret: FIXED::the-new-secret", errno=252005)
+        with pytest.raises(UnexpectedAnswer, match=f"answer to ALTER USER {SERVICE} ROTATE .* can't be read") as raised:
+            SnowflakeAdmin(_Unreadable(quoting)).rotate(SERVICE, TOKEN, 24)
+        assert "the-new-secret" not in all_that_is_told_by(raised.value)
+
 
 class TestErrors:
     """In Snowflake's words, and with what to do."""
@@ -285,5 +291,15 @@ class _Failing:
 
     def __exit__(self, *_: object) -> None: ...
 
-    def execute(self, _: str) -> None:
+    def execute(self, _: str) -> Self:
+        raise self._error
+
+
+class _Unreadable(_Failing):
+    """A session whose statements are done, and whose answers can't be read."""
+
+    def execute(self, _: str) -> Self:
+        return self
+
+    def fetchall(self) -> None:
         raise self._error
