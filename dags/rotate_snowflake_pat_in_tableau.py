@@ -1,8 +1,8 @@
 """Rotate the Snowflake credential that Tableau content embeds.
 
 Finds every Tableau connection that embeds one of the given Snowflake users, updates **one** for each user, sees that
-Tableau gets at its data with it (or puts the secret before back), and only then updates the rest, one mapped task per
-connection (in batches where there are many). What holds the current token already is left alone.
+Tableau can reach its data with it (or puts the previous secret back), and only then updates the rest, one mapped task
+per connection (in batches where there are many). What holds the current token already is left alone.
 
 | task | does | writes to Tableau |
 |---|---|---|

@@ -26,7 +26,7 @@ def leave_rotation(task: ThisTask, brief: Mapping[str, Any], verdict: str) -> No
         plan_id, sites = find_sites(task.folder)
         planned = read_secrets(task.folder, plan_id) if plan_id else {}
         credentials = {
-            # A roll-back embeds the secret before; the one in force stays in force.
+            # A roll-back embeds the previous secret; the one in force stays in force.
             conn_id: TokenInForce(
                 each.login,
                 (task.params.roll_back and each.secrets.previous) or each.secrets.token,

@@ -144,7 +144,9 @@ def _refused_by_snowflake(task: ThisTask, plan: Plan, credentials: Sequence[Snow
         except SnowflakeRefused as refused:
             found.append(f"{number} connections embed the token of '{credential.conn_id}', and {refused}")
         except SnowflakeUnreachable as unreachable:
-            log.warning("Whether the token of '%s' still works can't be seen: %s", credential.conn_id, unreachable)
+            log.warning(
+                "It could not be checked whether the token of '%s' still works: %s", credential.conn_id, unreachable
+            )
     return found
 
 

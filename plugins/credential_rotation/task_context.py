@@ -95,7 +95,7 @@ class ThisTask(RunningTask):
         drop_plan(self.folder)
 
     def credential(self, conn_id: str) -> SnowflakeCredential:
-        """A Snowflake credential as this run embeds it: in a roll-back, with the secret before the current one.
+        """A Snowflake credential as this run embeds it: in a roll-back, with the previous secret.
 
         :raises UnusableCredential: when the Airflow connection does not exist or can't serve as one
         """

@@ -56,7 +56,7 @@ class SnowflakeAdmin:
 
         Without ``IF EXISTS``: with that, Snowflake can succeed and hand out no secret.
 
-        :param overlap_hours: for how long the secret before works on
+        :param overlap_hours: for how long the previous secret continues to work
         :raises SecretLost: when Snowflake hands out none all the same
         """
         rows = self._rows(

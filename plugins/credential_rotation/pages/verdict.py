@@ -29,7 +29,7 @@ def verdict_of(report: Mapping[str, Any], found: Findings) -> Verdict:
 
 
 def is_roll_back(report: Mapping[str, Any], found: Findings) -> bool:
-    """Whether the run was to put the secret before back. Old reports don't name their params."""
+    """Whether the run was to put the previous secret back. Old reports don't name their params."""
     params = report.get("params")
     if isinstance(params, Mapping):
         return bool(params.get("roll_back"))

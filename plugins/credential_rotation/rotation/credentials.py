@@ -22,8 +22,8 @@ class UnusableCredential(ValueError):
 class SnowflakeCredential:
     """One Snowflake user with its token. ``usernames`` and ``addresses`` are lower case, for comparing only.
 
-    ``previous`` is the secret before this one, where it is known, ``token_username`` and ``previous_username`` whose
-    secrets these are.
+    ``previous`` is the secret that ``token`` replaces, where it is known; ``token_username`` and ``previous_username``
+    are the users whose secrets these are.
     """
 
     conn_id: str
@@ -65,7 +65,7 @@ class SnowflakeCredential:
         return replace(self, token=token, previous=previous, previous_username=self.login)
 
     def knows_secret_of(self, username: str) -> bool:
-        """Whether the secret before this one is that of a user."""
+        """Whether the previous secret is that of a user."""
         return self.previous is not None and username.casefold() == self.previous_username.casefold()
 
     def is_for_account(self, server_address: str) -> bool:

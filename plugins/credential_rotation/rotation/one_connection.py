@@ -40,7 +40,7 @@ class Orders:
     :param done: the outcome of what went well
     :param read_back: which updates are read back
     :param previous: the fingerprints of previous secrets, by the Airflow connection of their credential
-    :param sign_in: signs in to Snowflake, to see whether the secret before is worth to be put back; None: nobody asks
+    :param sign_in: signs in to Snowflake, to see whether the previous secret is worth putting back; None: not tried
     """
 
     prover: Prover | None = None
@@ -235,7 +235,7 @@ def _why_not_put_back(record: ConnectionRecord, credential: SnowflakeCredential,
     except SnowflakeRefused as refused:
         return f"The secret before it was not put back, since it is no better: {refused}"
     except SnowflakeUnreachable as error:
-        log.info("Whether the secret before is good can't be seen: %s", error)
+        log.info("It could not be checked whether the previous secret works: %s", error)
     return None
 
 

@@ -26,7 +26,7 @@ OUTCOME_MEANS: dict[Outcome, str] = {
     Outcome.GONE: "deleted while the run was under way",
     Outcome.NOT_ATTEMPTED: "its turn did not come: Snowflake refused the token, the first connection of its user "
     "failed, too many failed, or nobody approved",
-    Outcome.ROLLED_BACK: "the secret before was put back",
+    Outcome.ROLLED_BACK: "the previous secret was put back",
     Outcome.EXCLUDED: "no target; `reason` says why",
 }
 

@@ -20,7 +20,7 @@ def narrow_to_roll_back(
     """Leave of the targets those that these runs updated, each with the user that it had before that.
 
     :param updated: what they updated, by connection, as it was read then
-    :param credentials: by the id of their Airflow connection, turned round: with the secret before as the token
+    :param credentials: by the id of their Airflow connection, reversed: with the previous secret as the token
     :raises SelectionError: when there is no such run, or nothing is left of what it updated
     """
     if not run_ids:
