@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from credential_rotation.failure_marks import FailureMarks
 from credential_rotation.rotation.outcomes import Outcome
-from credential_rotation.rotation.records import ConnectionRecord, may_hold_the_token
+from credential_rotation.rotation.records import ConnectionRecord, may_hold_the_token, with_their_items
 from credential_rotation.run_folder import RunFolder
 
 _SECONDS_BETWEEN_SAVES = 2.0
@@ -79,7 +79,8 @@ class Journal:
         A task that goes on, after a wait or a kill, leaves alone what has failed for good: another try would be refused
         as well. A person who clears a task that was finished has changed something, perhaps, so all is tried then.
         """
-        return [each for each in self._latest() if each.can_go_on or each.key in self._anew]
+        latest = self._latest()
+        return with_their_items([each for each in latest if each.can_go_on or each.key in self._anew], latest)
 
     def records(self) -> list[ConnectionRecord]:
         """The outcomes so far."""

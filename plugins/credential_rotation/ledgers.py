@@ -163,7 +163,6 @@ class _Doings:
                 ledger.learn(record, planned.secrets, planned.login, self.run_id)
             elif target.key in self.started:
                 ledger.forget(target)
-        ledger.forget_beside(self.run_id)
 
 
 def _whole(entry: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from credential_rotation.fingerprint import Fingerprints
 from credential_rotation.rotation.credentials import SnowflakeCredential, UnusableCredential
 from credential_rotation.rotation.ledger import Secrets
-from credential_rotation.rotation.records import ConnectionRecord
+from credential_rotation.rotation.records import ConnectionRecord, with_their_items
 from credential_rotation.run_folder import FilesNotShared, RunFolder, each_made
 
 _PLAN = "work/plan.json"
@@ -49,7 +49,7 @@ class Plan:
         latest = {record.key: record for record in records}
         passed = {record.snowflake_conn_id for record in latest.values() if record.canary and record.is_validated}
         known = [latest.get(target.key, target) for target in self.to_update if target.snowflake_conn_id in passed]
-        return [record for record in known if not record.is_well and not record.canary]
+        return with_their_items([record for record in known if not record.is_well and not record.canary], known)
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,18 @@ def check_plan(folder: RunFolder, plan_id: str, tableau_conn_id: str, site_key: 
             "The plan that this task belongs to is not this run's any more, since a task before it was cleared. "
             "Nothing was written. Clear filter_connections and everything downstream."
         )
+    check_site(sites, tableau_conn_id, site_key)
+
+
+def check_site(sites: Mapping[str, str], tableau_conn_id: str, site_key: str) -> None:
+    """Make sure that an Airflow connection leads to the site that the run has read.
+
+    :raises PlanReplaced: when it does not
+    """
     if sites.get(tableau_conn_id, site_key) != site_key:
         raise PlanReplaced(
             f"The Airflow connection '{tableau_conn_id}' leads to another Tableau site than when this run read it. "
-            "Nothing was written. Start a new run."
+            "Nothing was written there. Start a new run."
         )
 
 

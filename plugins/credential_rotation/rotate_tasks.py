@@ -22,6 +22,7 @@ from credential_rotation.failure_marks import FailureMarks
 from credential_rotation.fleet_notes import leave_rotation
 from credential_rotation.journal import read_journals
 from credential_rotation.known_content import SiteMemory
+from credential_rotation.last_look import last_look
 from credential_rotation.messages import send_message
 from credential_rotation.pages.report_page import write_report_page
 from credential_rotation.plan_files import (
@@ -83,7 +84,7 @@ def discover(tableau_conn_id: str) -> dict[str, Any]:
             hook.settings.site_key,
             every=task.settings.full_sweep_every,
             tokens=lambda: [task.fingerprints.of(task.credential(c).token) for c in task.params.snowflake_conn_ids],
-            clock=hook.clock,
+            clock=lambda: datetime.now(UTC),
             is_sweep=task.params.force or task.params.roll_back,
         )
         inventory = take_inventory(
@@ -294,6 +295,8 @@ def _report(task: ThisTask) -> Report:
         stopped = FailureMarks(task.folder, plan.plan_id, task.generation).stopped_because()
         records = settle(plan.records, done, attempted=started, not_reached=_rejection(task) or "; ".join(stopped))
         problems += [*plan.problems, *stopped]
+        if not task.dry_run and not problems:
+            records, problems = last_look(task, plan, records)
     traffic = task.traffic()
     return Report(
         run_id=task.run_id,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -209,10 +208,6 @@ class TableauHook(HttpHook):
     def redacted(self, text: str) -> str:
         """A text of Tableau's without the secrets that it may quote."""
         return self._redact(text)
-
-    def clock(self) -> datetime:
-        """What time it is for Tableau, as of its latest answer; the time here before there was any."""
-        return self._transport.last_date or datetime.now(UTC)
 
     def _in_a_session(self, send: Callable[[TableauSession], _Answer]) -> _Answer:
         session = self._sharing.current()

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
 from typing import Any
 
 from credential_rotation.rotation.outcomes import Outcome, Proof
 from credential_rotation.rotation.records import ConnectionRecord
-
-# An update changes the time of its item as well, a moment after it was answered perhaps. What was published within that
-# moment is published with new LUIDs, as a rule, and so it is not known.
-_MOMENT = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
@@ -21,8 +16,9 @@ class Entry:
 
     :param token: the fingerprint of the secret
     :param username: the user that was embedded with it
-    :param saved_at: when Tableau had saved it, by its own clock
+    :param saved_at: when Tableau had answered, by the clock of a worker: tells which of several runs was the latest
     :param run_id: the run that did it
+    :param item_updated_at: when the item was last changed as of that update, as Tableau says
     """
 
     token: str
@@ -30,6 +26,7 @@ class Entry:
     saved_at: str
     run_id: str
     proof: Proof | None = None
+    item_updated_at: str | None = None
 
 
 @dataclass(frozen=True)
@@ -45,9 +42,6 @@ class Ledger:
 
     def __init__(self, entries: Mapping[str, Entry] | None = None) -> None:
         self._entries = dict(entries or {})
-        self._saved_at: dict[str, datetime] = {}
-        for key, entry in self._entries.items():
-            self._remember_time(key, entry)
 
     def is_current(self, record: ConnectionRecord, token: str, username: str) -> bool:
         """Whether a connection is known to hold a user and token, and nothing happened to its item since then."""
@@ -56,9 +50,8 @@ class Ledger:
             return False
         if record.username.casefold() != username.casefold() or record.embed_password is False:
             return False
-        changed, saved = _time(record.updated_at), self._saved_at.get(record.content_id)
         # Without a time, nobody knows whether the item was published again.
-        return changed is not None and saved is not None and changed <= saved + _MOMENT
+        return bool(entry.item_updated_at) and record.updated_at == entry.item_updated_at
 
     def marked(self, record: ConnectionRecord) -> ConnectionRecord:
         """The record of a connection that is current."""
@@ -72,14 +65,12 @@ class Ledger:
         token = secrets.previous if put_back else secrets.token
         username = record.username if put_back else record.new_username or login
         if record.outcome in (Outcome.UPDATED, Outcome.ROLLED_BACK) and token and record.saved_at:
-            entry, known = (
-                Entry(token, username, record.saved_at, run_id, record.proof),
-                self._entries.get(_key(record)),
-            )
-            if known and known.saved_at > entry.saved_at:
+            known = self._entries.get(_key(record))
+            if known and known.saved_at > record.saved_at:
                 return  # Somebody cleared tasks of a run before the latest.
-            self._entries[_key(record)] = entry
-            self._remember_time(_key(record), entry)
+            self._entries[_key(record)] = Entry(
+                token, username, record.saved_at, run_id, record.proof, record.item_updated_at
+            )
         elif record.touched or record.outcome is Outcome.GONE:
             self.forget(record)
 
@@ -93,16 +84,6 @@ class Ledger:
         for record in changed:
             self.forget(record)
         return bool(changed)
-
-    def forget_beside(self, run_id: str) -> None:
-        """Forget what stands in items that a run wrote to, and was not written by it.
-
-        The run was narrowed, and the time of such an item says nothing any more of what happened to the others in it.
-        """
-        written = {key.partition("/")[0] for key, entry in self._entries.items() if entry.run_id == run_id}
-        for key, entry in list(self._entries.items()):
-            if key.partition("/")[0] in written and entry.run_id != run_id:
-                del self._entries[key]
 
     def forget(self, record: ConnectionRecord) -> None:
         """Let nothing be known of a connection."""
@@ -137,11 +118,6 @@ class Ledger:
             }
         )
 
-    def _remember_time(self, key: str, entry: Entry) -> None:
-        item, saved = key.partition("/")[0], _time(entry.saved_at)
-        if saved and (item not in self._saved_at or saved > self._saved_at[item]):
-            self._saved_at[item] = saved
-
 
 def _as_known(entry: Entry) -> dict[str, str]:
     return {"token": entry.token, "username": entry.username}
@@ -149,11 +125,3 @@ def _as_known(entry: Entry) -> dict[str, str]:
 
 def _key(record: ConnectionRecord) -> str:
     return f"{record.content_id}/{record.connection_id}"
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return when if when.tzinfo else None

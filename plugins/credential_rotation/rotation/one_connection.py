@@ -8,11 +8,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
 from credential_rotation.rotation.credentials import SnowflakeCredential
 from credential_rotation.rotation.outcomes import Outcome, Proof
-from credential_rotation.rotation.proof import Embedded, NotProved, Prover, Proving, Waiting
+from credential_rotation.rotation.proof import Embedded, NotProved, Prover, Waiting
 from credential_rotation.rotation.read_back import ReadBack
 from credential_rotation.rotation.records import KILLED, ConnectionRecord
 from credential_rotation.rotation.snowflake_words import SnowflakeRefused, SnowflakeUnreachable, refusal_in
@@ -63,12 +62,18 @@ class Stage:
 def next_step(site: Writable, target: ConnectionRecord, credential: SnowflakeCredential, orders: Orders) -> Stage:
     """Take the next step with a connection.
 
+    After an update, that is for the caller: to see that nobody has changed its item again (:mod:`.settling`).
+
     :raises Throttled: Tableau asks for a longer wait
     :raises TableauError: only where all connections are concerned: the sign-in is refused, say
     """
     if target.undoing:
         return _undo(site, target, credential, orders)
-    stage = _update(site, target, credential, orders)
+    return or_put_back(_update(site, target, credential, orders), credential, orders)
+
+
+def or_put_back(stage: Stage, credential: SnowflakeCredential, orders: Orders) -> Stage:
+    """The same stage, unless it is that of a canary that failed for good: what it embedded before is put back then."""
     record = stage.record
     final = record.outcome is Outcome.FAILED and (not record.retriable or orders.is_last_try)
     if not (orders.is_canary and final and record.touched):
@@ -89,7 +94,8 @@ def put_back(record: ConnectionRecord, credential: SnowflakeCredential, orders: 
     if why_not := _why_not_put_back(record, credential, orders):
         reason = f"{_shouted(record)} {why_not}"
         return Stage(replace(record, outcome=Outcome.FAILED, reason=reason, retriable=False))
-    return Stage(replace(record, outcome=None, reason=None, proving=None, undoing=record.reason), wait=0.0)
+    undoing = replace(record.to_be_written(), outcome=None, reason=None, undoing=record.reason)
+    return Stage(undoing, wait=0.0)
 
 
 def failed_by(target: ConnectionRecord, error: TableauError, *, retriable: bool) -> ConnectionRecord:
@@ -128,17 +134,15 @@ def why_unfinished(target: ConnectionRecord) -> str:
 
 def _update(site: Writable, target: ConnectionRecord, credential: SnowflakeCredential, orders: Orders) -> Stage:
     username = target.new_username or credential.login
-    if target.proving is None:
+    if not target.is_settled:
         if orders.is_canary and orders.prover and not orders.prover.is_able(target.content):
             return Stage(replace(target, outcome=Outcome.NOT_ATTEMPTED, reason=NOTHING_SHOWS))
         target = embed_and_read_back(site, target, username, credential.token, orders.read_back)
-        if target.outcome is not None:
-            return Stage(target)
-        if orders.prover is None:
-            return Stage(replace(target, outcome=orders.done, proof=Proof.SAVED))
-        return Stage(replace(target, proving=_begin(orders.prover, target)), wait=0.0)
+        return Stage(target, wait=0.0 if target.outcome is None else None)
     if orders.prover is None:
-        return Stage(replace(target, outcome=orders.done, proof=Proof.SAVED, proving=None))
+        return Stage(replace(target, outcome=orders.done, proof=target.proof or Proof.SAVED, proving=None))
+    if target.proving is None:
+        return Stage(replace(target, proving=orders.prover.begin()), wait=0.0)
     try:
         step = orders.prover.step(
             target.content, Embedded(credential.conn_id, username, credential.token), target.proving
@@ -161,7 +165,7 @@ def _undo(site: Writable, target: ConnectionRecord, credential: SnowflakeCredent
     if credential.previous is None:  # taken out of the Airflow connection meanwhile
         reason = f"{_shouted(target)} {_not_known(credential)}"
         return Stage(replace(target, outcome=Outcome.FAILED, reason=reason, undoing=None))
-    if target.proving is None:
+    if not target.is_settled:
         written = embed_and_read_back(site, target, target.username, credential.previous, orders.read_back)
         if written.outcome is Outcome.GONE:
             return Stage(_gone(written))
@@ -173,11 +177,11 @@ def _undo(site: Writable, target: ConnectionRecord, credential: SnowflakeCredent
             reason = f"{_shouted(target)} The secret before it could not be put back: {written.reason}"
             undoing = None if final else target.undoing
             return Stage(replace(written, reason=reason, undoing=undoing, retriable=not final))
-        if orders.prover is None:
-            return Stage(_put_back(written, orders, Proof.SAVED, ""))
-        return Stage(replace(written, proving=_begin(orders.prover, written)), wait=0.0)
+        return Stage(written, wait=0.0)
     if orders.prover is None:
         return Stage(_put_back(target, orders, Proof.SAVED, ""))
+    if target.proving is None:
+        return Stage(replace(target, proving=orders.prover.begin()), wait=0.0)
     embedded = Embedded(credential.conn_id, target.username, credential.previous)
     try:
         step = orders.prover.step(target.content, embedded, target.proving)
@@ -194,10 +198,6 @@ def _undo(site: Writable, target: ConnectionRecord, credential: SnowflakeCredent
         return Stage(_put_back(target, orders, step.proof, ""))
     reason = f"{target.undoing} THE SECRET BEFORE IT WAS PUT BACK, BUT DOES NOT CONNECT EITHER: {step.reason}"
     return Stage(replace(target, outcome=Outcome.FAILED, reason=reason, proof=step.proof, proving=None, undoing=None))
-
-
-def _begin(prover: Prover, target: ConnectionRecord) -> Proving:
-    return prover.begin(datetime.fromisoformat(str(target.saved_at)))
 
 
 def _put_back(target: ConnectionRecord, orders: Orders, proof: Proof, more: str) -> ConnectionRecord:

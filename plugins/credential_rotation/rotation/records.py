@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -25,7 +26,9 @@ class ConnectionRecord:
     :param held_current: whether it is known to have held the token that is to be embedded before the run
     :param held: the fingerprint of the token that it is known to have held before the run; None where that is not known
     :param touched: whether Tableau may hold something else than before
-    :param saved_at: when Tableau had saved the update, by its own clock
+    :param saved_at: when Tableau had answered the update, by this machine's clock
+    :param item_updated_at: when its item was last changed as of that update, as Tableau says; None until that is seen,
+        and empty where Tableau does not say it
     :param proving: how far its proof is, until that is there
     :param undoing: why what was embedded before is being put back
     :param content_url: the page on which a person sees its item
@@ -62,6 +65,7 @@ class ConnectionRecord:
     held: str | None = None
     touched: bool = False
     saved_at: str | None = None
+    item_updated_at: str | None = None
     proving: Proving | None = None
     undoing: str | None = None
     content_url: str | None = None
@@ -86,6 +90,25 @@ class ConnectionRecord:
     def is_refused_by_snowflake(self) -> bool:
         """Whether it failed since Snowflake does not accept what was embedded."""
         return self.outcome is Outcome.FAILED and not self.retriable and refusal_in(self.reason or "") is not None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether its update was accepted, and seen to be the latest change of its item."""
+        return self.saved_at is not None and self.item_updated_at is not None
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether its update was accepted, and its item has not been looked at since."""
+        return self.saved_at is not None and self.item_updated_at is None and self.outcome is None
+
+    @property
+    def holds_what_was_embedded(self) -> bool:
+        """Whether it ended with what the run was to embed."""
+        return self.outcome is Outcome.UPDATED or (self.outcome is Outcome.ROLLED_BACK and self.is_well)
+
+    def to_be_written(self) -> ConnectionRecord:
+        """The same connection before its next update, whatever came of the one before."""
+        return replace(self, saved_at=None, item_updated_at=None, proving=None)
 
     @property
     def is_under_way(self) -> bool:
@@ -159,6 +182,22 @@ def may_hold_the_token(record: ConnectionRecord) -> ConnectionRecord:
     if record.outcome in (None, Outcome.NOT_ATTEMPTED):
         return replace(known, reason=record.reason if record.is_under_way else KILLED, outcome=None)
     return known
+
+
+def with_their_items(left: Collection[ConnectionRecord], latest: Iterable[ConnectionRecord]) -> list[ConnectionRecord]:
+    """What is left to do, and of the same items what is done already, which is to be done once more.
+
+    An update changes the time of the whole item. It would hide that somebody published it again since another of its
+    connections was updated, so an item is updated as a whole.
+
+    :param latest: what is known of all connections, in the order of the result
+    """
+    keys, items = {each.key for each in left}, {each.content_id for each in left}
+    return [
+        each if each.key in keys else replace(each.to_be_written(), outcome=None)
+        for each in latest
+        if each.key in keys or (each.content_id in items and each.holds_what_was_embedded)
+    ]
 
 
 _DEFAULTS = {field.name: field.default for field in fields(ConnectionRecord)}

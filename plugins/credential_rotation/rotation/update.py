@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from credential_rotation.rotation.outcomes import Outcome
@@ -42,8 +43,8 @@ class Writable(Protocol):
         :raises EmptyAnswer: when Tableau did not say that it saved anything
         """
 
-    def clock(self) -> datetime:
-        """What time it is for Tableau."""
+    def updated_at(self, contents: Collection[Content]) -> dict[str, str]:
+        """When each of these items was last changed, by LUID; items that are gone are left out."""
 
 
 def embed_and_read_back(
@@ -60,16 +61,18 @@ def embed_and_read_back(
         target,
         attempts=target.attempts + 1,
         outcome=None,
-        proof=None,
+        # What was proved of this very token stays proved: it is embedded again beside others of its item.
+        proof=None if target.outcome or target.undoing else target.proof,
         reason=None,
         retriable=False,
         saved_at=None,
+        item_updated_at=None,
     )
     accepted = False
     try:
         answer = _embed(site, target, username, secret)
-        # Not when it was read back: what is published meanwhile must show as changed since.
-        accepted, tried, saved_at = True, replace(tried, touched=True), site.clock().isoformat()
+        # Not when it was read back: an item that is published meanwhile must show as changed since.
+        accepted, tried, saved_at = True, replace(tried, touched=True), datetime.now(UTC).isoformat()
         if read_back.is_needed(target, username, answer):
             _read_back(site, target, username)
             read_back.agreed(target)

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from credential_rotation.rotation.budget import Hold
 from credential_rotation.rotation.credentials import SnowflakeCredential
-from credential_rotation.rotation.one_connection import Orders, Stage, failed_by, next_step
+from credential_rotation.rotation.one_connection import Orders, Stage, failed_by, next_step, or_put_back
 from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.records import KILLED, ConnectionRecord
+from credential_rotation.rotation.settling import Written, changed_again
 from credential_rotation.rotation.update import Writable
-from credential_rotation.tableau.errors import TableauError, Throttled
+from credential_rotation.tableau.errors import (
+    NotAllowed,
+    RequestRefused,
+    TableauError,
+    TableauTooOld,
+    TableauUnwell,
+    Throttled,
+)
+
+log = logging.getLogger(__name__)
 
 # Where a 429 does not say how long, and the quick tries were in vain.
 _WAIT_WHEN_UNTOLD = 60.0
 HELD_UP = "its turn did not come: Tableau asked to slow down"
+KEEPS_CHANGING = "its item was changed again right after each update (published again?): it may hold another secret"
+_MOST_REWRITES = 2
+# Failures of looking at items that do not concern what else a task does.
+_NOT_ABOUT_ALL = (TableauUnwell, NotAllowed, RequestRefused, TableauTooOld)
 # Proofs that are there within this time are waited for here; for others the task makes way.
 PATIENCE = 15.0
 
@@ -82,6 +99,8 @@ class _BatchWork:
         self._hold = hold
         self._begin = begin
         self._orders = orders
+        self._written: dict[str, Written] = {}
+        self._rewritten: Counter[str] = Counter()
         self.retry_after: float | None = None
         self.proof_in: float | None = None
         # What went wrong for all connections: each further try would be refused as well, and lock the account.
@@ -90,38 +109,88 @@ class _BatchWork:
     def on_all(self, targets: Sequence[ConnectionRecord], in_flight: int) -> list[ConnectionRecord]:
         """Go round until each has its outcome, or those that have none will not have it soon."""
         patient_until = time.monotonic() + PATIENCE
-        stages: dict[str, Stage] = {target.key: Stage(target) for target in targets}
-        left = list(targets)
+        stages = {target.key: Stage(target, wait=0.0) for target in as_whole_items(targets)}
+        left = list(stages.values())
         with ThreadPoolExecutor(max_workers=max(1, in_flight), thread_name_prefix="update") as pool:
             while left:
-                futures = [pool.submit(self._on_item, item) for item in _by_item(left)]
                 try:
-                    found = [stage for future in futures for stage in future.result()]
+                    # What shows of an item may be shown by any of its connections: all are embedded before one is
+                    # proved. And what is proved is what stays.
+                    stages |= self._each(pool, left, self._write)
+                    stages |= self._settled([stages[stage.record.key] for stage in left])
+                    stages |= self._each(pool, [stages[stage.record.key] for stage in left], self._prove)
                 except BaseException:
                     # Airflow's time limit, say: nothing new is to start.
                     pool.shutdown(wait=False, cancel_futures=True)
                     raise
-                stages.update((stage.record.key, stage) for stage in found)
                 waiting = [stage for stage in stages.values() if stage.wait is not None]
                 self.proof_in = min((stage.wait or 0.0 for stage in waiting), default=None)
                 if self.proof_in is None or self.fatal or time.monotonic() + self.proof_in > patient_until:
                     break
                 time.sleep(self.proof_in)
                 # Those whose time has not come are asked a little early, all in one go.
-                left = [stage.record for stage in waiting]
+                left = [replace(stage, wait=0.0) for stage in waiting]
         return [stage.record for stage in stages.values()]
 
-    def _on_item(self, targets: Sequence[ConnectionRecord]) -> list[Stage]:
-        # What shows of an item may be shown by any of its connections: all are embedded before one is proved.
-        saved = [self._on_connection(Stage(target, wait=0.0), prove=False) for target in targets]
-        return [self._on_connection(stage, prove=True) for stage in saved]
+    def _each(self, pool: Executor, stages: Sequence[Stage], do: Callable[[Stage], Stage]) -> dict[str, Stage]:
+        """Do something with each connection, some items at a time, those of one item one after the other."""
+        futures = [pool.submit(lambda item: [do(stage) for stage in item], item) for item in _by_item(stages)]
+        return {stage.record.key: stage for future in futures for stage in future.result()}
 
-    def _on_connection(self, stage: Stage, *, prove: bool) -> Stage:
-        """Take steps until one has to wait; or, if it is not to be proved yet, until there is something to prove."""
-        while stage.wait == 0.0 and (prove or not stage.record.proving):
-            stage = self._step(stage.record)
-            self._done(stage.record)
+    def _write(self, stage: Stage) -> Stage:
+        """Take steps until there is an update to be settled."""
+        while stage.wait == 0.0 and stage.record.saved_at is None:
+            stage = self._stepped(stage)
         return stage
+
+    def _prove(self, stage: Stage) -> Stage:
+        """Take steps until one has to wait, or the next is an update."""
+        while stage.wait == 0.0 and stage.record.is_settled:
+            stage = self._stepped(stage)
+        return stage
+
+    def _stepped(self, stage: Stage) -> Stage:
+        stage = self._step(stage.record)
+        self._done(stage.record)
+        return stage
+
+    def _settled(self, stages: Sequence[Stage]) -> dict[str, Stage]:
+        """The connections that were just written to: settled, to be written again, or failed."""
+        records = [stage.record for stage in stages if stage.record.is_unsettled]
+        if not records:
+            return {}
+        try:
+            now = self._site.updated_at({record.content_id: record.content for record in records}.values())
+        except TableauError as error:
+            settled = [self._not_seen(record, error) for record in records]
+        else:
+            again = changed_again([self._written[each.content_id] for each in records], now)
+            settled = [self._seen(each, now.get(each.content_id), changed=each.content_id in again) for each in records]
+        for stage in settled:
+            self._done(stage.record)
+        return {stage.record.key: stage for stage in settled}
+
+    def _not_seen(self, record: ConnectionRecord, error: TableauError) -> Stage:
+        if isinstance(error, Throttled):
+            self._slow_down(error)
+        elif not isinstance(error, _NOT_ABOUT_ALL):
+            self.fatal = self.fatal or error
+        return self._failed(replace(failed_by(record, error, retriable=True), attempts=record.attempts))
+
+    def _seen(self, record: ConnectionRecord, updated_at: str | None, *, changed: bool) -> Stage:
+        if updated_at is not None and not changed:
+            return Stage(replace(record, item_updated_at=updated_at), wait=0.0)
+        # Published again, or gone: the next update shows which.
+        self._rewritten[record.key] += 1
+        if self._rewritten[record.key] <= _MOST_REWRITES:
+            log.info("%s was changed right after its update; it is updated again.", record.title)
+            return Stage(record.to_be_written(), wait=0.0)
+        return self._failed(replace(record, outcome=Outcome.FAILED, reason=KEEPS_CHANGING, retriable=True))
+
+    def _failed(self, record: ConnectionRecord) -> Stage:
+        if record.undoing:
+            return Stage(record)
+        return or_put_back(Stage(record), self._credentials[str(record.snowflake_conn_id)], self._orders)
 
     def _step(self, target: ConnectionRecord) -> Stage:
         under_way = target.is_under_way
@@ -135,27 +204,46 @@ class _BatchWork:
             return Stage(_held_back(target, hold.reason, retriable=hold.retriable))
         if target.proving is None:
             self._begin(target)
-        began = time.monotonic()
+        began, sent = time.monotonic(), time.time()
         stage = self._next_step(target)
+        if stage.record.is_unsettled:
+            self._written[target.content_id] = Written(target.content, sent, _seconds(stage.record.saved_at))
         return replace(stage, record=_timed(stage.record, target, time.monotonic() - began))
+
+    def _slow_down(self, error: Throttled) -> None:
+        """No further update is begun: the other threads would only be refused as well."""
+        self.retry_after = max(self.retry_after or 0.0, error.retry_after or _WAIT_WHEN_UNTOLD)
 
     def _next_step(self, target: ConnectionRecord) -> Stage:
         try:
             return next_step(self._site, target, self._credentials[str(target.snowflake_conn_id)], self._orders)
         except Throttled as error:
-            # The other threads would only be told the same.
-            self.retry_after = max(self.retry_after or 0.0, error.retry_after or _WAIT_WHEN_UNTOLD)
+            self._slow_down(error)
             return Stage(failed_by(target, error, retriable=True))
         except TableauError as error:
             self.fatal = self.fatal or error
             return Stage(target if target.proving else failed_by(target, error, retriable=False))
 
 
-def _by_item(targets: Sequence[ConnectionRecord]) -> list[list[ConnectionRecord]]:
-    items: dict[str, list[ConnectionRecord]] = {}
-    for target in targets:
-        items.setdefault(target.content_id, []).append(target)
+def as_whole_items(targets: Sequence[ConnectionRecord]) -> list[ConnectionRecord]:
+    """Targets as they are before their next step: what is settled is left as it is, unless it is beside an update.
+
+    An update changes the time of the whole item, and would hide what happened to the others in it in the meantime.
+    """
+    ready = [each if each.outcome is None and each.is_settled else each.to_be_written() for each in targets]
+    to_write = {each.content_id for each in ready if not each.is_settled}
+    return [each.to_be_written() if each.content_id in to_write else each for each in ready]
+
+
+def _by_item(stages: Sequence[Stage]) -> list[list[Stage]]:
+    items: dict[str, list[Stage]] = {}
+    for stage in stages:
+        items.setdefault(stage.record.content_id, []).append(stage)
     return list(items.values())
+
+
+def _seconds(saved_at: str | None) -> float:
+    return datetime.fromisoformat(str(saved_at)).timestamp()
 
 
 def _timed(record: ConnectionRecord, before: ConnectionRecord, step: float) -> ConnectionRecord:

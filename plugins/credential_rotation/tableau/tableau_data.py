@@ -66,12 +66,11 @@ class NoDataHere(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """An extract refresh. ``notes`` are Tableau's words on how it ended; ``created_at`` is by Tableau's clock."""
+    """An extract refresh. ``notes`` are Tableau's words on how it ended."""
 
     id: str
     started: bool
     ended: bool
-    created_at: str = ""
     succeeded: bool = False
     cancelled: bool = False
     notes: str = ""
@@ -133,7 +132,6 @@ class TableauData:
             id=job_id,
             started=bool(job.get("startedAt")),
             ended=ended,
-            created_at=job.get("createdAt", ""),
             succeeded=ended and code in _SUCCEEDED,
             cancelled=ended and code == _CANCELLED,
             notes=self._api.redacted(_notes(job)),
@@ -241,7 +239,7 @@ class TableauData:
         of = job.find(f"extractRefreshJob/{ENDPOINTS[content.type].element}")
         if of is None or of.get("id") != content.id:
             return {}
-        return {job_id: Job(job_id, started=started, ended=False, created_at=job.get("createdAt", ""))}
+        return {job_id: Job(job_id, started=started, ended=False)}
 
 
 def _not_the_session(error: TableauError) -> Exception:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import datetime
+from collections.abc import Collection
 from typing import Protocol
 from urllib.parse import urlsplit
 from xml.etree.ElementTree import Element
@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 PAGE_SIZE = 1000  # the most that Tableau allows
 _MOST_READINGS = 5
+# So many items are asked one by one, rather than looked up in a list.
+_FEW = 3
 _NO_SUCH_PAGE = "400006"
 # Seconds before a list that is not found is asked for again.
 _BEFORE_IT_IS_MISSING = (0.5, 2.0)
@@ -54,9 +56,6 @@ class SignedIn(Protocol):
 
     def call(self, method: str, endpoint: str, body: bytes | None = None, success: Success = ...) -> Element:
         """Send a request to an endpoint of the site, such as ``datasources?pageSize=10``."""
-
-    def clock(self) -> datetime:
-        """What time it is for Tableau."""
 
 
 class NotOnThisSite(Exception):
@@ -107,19 +106,9 @@ class TableauSite:
     def has(self, content: Content) -> bool:
         """Whether an item is there now, by what Tableau says of the item itself.
 
-        Of a virtual connection, of which no two sources agree how one is asked for, by the list.
-
         :raises TableauError: when Tableau does not say: a list that is refused, or not found, makes no item gone
         """
-        endpoint = ENDPOINTS[content.type]
-        if content.type is ContentType.VIRTUAL_CONNECTION:
-            listed = self._read_elements(endpoint)
-            return any(read_content(each, content.type, self._host).id == content.id for each in listed)
-        try:
-            self._api.call("GET", f"{endpoint.path}/{content.id}")
-        except NotFound:
-            return False
-        return True
+        return self._item(content) is not None
 
     def connections(self, content: Content) -> list[Connection]:
         """The connections of an item, as they are now.
@@ -138,9 +127,45 @@ class TableauSite:
         """The names of the site's users by LUID. Lists of content name owners by LUID only."""
         return {user.get("id", ""): user.get("name", "") for user in self._read_list("users", "user", USERS)}
 
-    def clock(self) -> datetime:
-        """What time it is for Tableau, as of its latest answer."""
-        return self._api.clock()
+    def updated_at(self, contents: Collection[Content]) -> dict[str, str]:
+        """When each of these items was last changed, by LUID: empty where Tableau does not say, none for what is gone.
+
+        A few items are asked for one by one; more are looked up in the list, as far as one reading of it shows them.
+        """
+        found: dict[str, str] = {}
+        for content_type in sorted({content.type for content in contents}):
+            of_type = [content for content in contents if content.type is content_type]
+            if len(of_type) > _FEW or content_type is ContentType.VIRTUAL_CONNECTION:
+                found |= self._listed_times(content_type, len(of_type))
+            for content in of_type:
+                if content.id not in found and (item := self._item(content)) is not None:
+                    found[content.id] = item.updated_at
+        return {content.id: found[content.id] for content in contents if content.id in found}
+
+    def _listed_times(self, content_type: ContentType, wanted: int) -> dict[str, str]:
+        """What the list says; only its beginning where that has more pages than there are items to be asked for."""
+        endpoint, listed = ENDPOINTS[content_type], dict[str, Element]()
+        pages = f"{endpoint.path}?pageSize={PAGE_SIZE}"
+        self._read_pages(pages, endpoint.element, listing(endpoint.path), listed, most=wanted)
+        items = (read_content(each, content_type, self._host) for each in listed.values())
+        return {item.id: item.updated_at for item in items}
+
+    def _item(self, content: Content) -> Content | None:
+        """An item as it is now; None where it is gone.
+
+        Of a virtual connection, of which no two sources agree how one is asked for, by the list.
+
+        :raises TableauError: when Tableau does not say: a list that is refused, or not found, makes no item gone
+        """
+        endpoint = ENDPOINTS[content.type]
+        if content.type is ContentType.VIRTUAL_CONNECTION:
+            listed = (read_content(each, content.type, self._host) for each in self._read_elements(endpoint))
+            return next((item for item in listed if item.id == content.id), None)
+        try:
+            root = self._api.call("GET", f"{endpoint.path}/{content.id}", success=Success((endpoint.element,)))
+        except NotFound:
+            return None
+        return read_content(next(root.iter(endpoint.element)), content.type, self._host)
 
     def embed(self, content: Content, connection: Connection, username: str, password: str) -> Connection | None:
         """Embed a user and password in a connection; its address and port are sent back as they were read.
@@ -191,8 +216,13 @@ class TableauSite:
                 log.info("%s changed while it was read (reading %d); reading it again.", path, reading)
         raise ListKeptChanging(f"{path} changed each of the {_MOST_READINGS} times that it was read.")
 
-    def _read_pages(self, path: str, element: str, success: Success, seen: dict[str, Element]) -> int:
-        """Read all pages once into ``seen``; how many there were, or 0 when the list did not stand still meanwhile."""
+    def _read_pages(
+        self, path: str, element: str, success: Success, seen: dict[str, Element], *, most: int | None = None
+    ) -> int:
+        """Read all pages once into ``seen``; how many there were, or 0 when the list did not stand still meanwhile.
+
+        :param most: where there are more pages than that, only the first is read
+        """
         totals: set[int] = set()
         in_this_reading: set[str] = set()
         number, read = 1, 0
@@ -213,7 +243,7 @@ class TableauSite:
             read += len(page)
             seen.update((_luid(found), found) for found in page)
             in_this_reading.update(_luid(found) for found in page)
-            if not page or read >= total:
+            if not page or read >= total or (most is not None and total > most * PAGE_SIZE):
                 break
             number += 1
         stood_still = read >= total if number == 1 else len(totals) == 1 and len(in_this_reading) == read == total

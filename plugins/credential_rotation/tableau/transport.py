@@ -81,8 +81,6 @@ class Transport:
         self, http: requests.Session, settings: TableauSettings, redact: Redactor, traffic: Traffic, pace: Pace
     ) -> None:
         self.traffic = traffic
-        # What Tableau's clock said last; its own times are only to be compared with that.
-        self.last_date: datetime | None = None
         self._http = http
         self._settings = settings
         self._redact = redact
@@ -155,8 +153,6 @@ class Transport:
             if isinstance(received, Exception):
                 # Not where it was made: there it would take along its cause, which may quote a proxy's password.
                 raise received
-            if received.status not in _REDIRECTS:
-                self.last_date = _date(received.headers.get("Date")) or self.last_date
             if received.status == 429:
                 raise self._throttled(received, request.what)
             self._pace.answered()
