@@ -175,7 +175,12 @@ def test_a_record_comes_back_as_it_was(folder: RunFolder) -> None:
 @pytest.mark.parametrize("undoing", [None, "its refresh failed"])
 def test_how_far_a_proof_is_comes_back_as_it_was(folder: RunFolder, undoing: str | None) -> None:
     proving = Proving(
-        saved_at="2026-11-24T04:00:00Z", since=1.5, ruled_out=(Proof.QUERY,), job_id="job-1", is_our_job=True, unwell=1
+        updated_at="2026-11-24T04:00:00Z",
+        since=1.5,
+        ruled_out=(Proof.QUERY,),
+        job_id="job-1",
+        is_our_job=True,
+        unwell=1,
     )
     record = replace(TARGETS[0], attempts=1, touched=True, proving=proving, undoing=undoing)
     journal = start(folder)

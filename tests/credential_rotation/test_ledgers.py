@@ -56,6 +56,7 @@ def updated(record: ConnectionRecord, minute: int = 0, **more: Any) -> Connectio
         "attempts": record.attempts + 1,
         "touched": True,
         "saved_at": f"2026-11-24T04:{minute:02}:00+00:00",
+        "item_updated_at": f"2026-11-24T04:{minute:02}:00Z",
     }
     return replace(record, **values | more)
 
@@ -129,6 +130,11 @@ def key(record: ConnectionRecord) -> str:
     return f"{record.content_id}/{record.connection_id}"
 
 
+def changed_at(minute: int) -> list[ConnectionRecord]:
+    """The targets as a later run finds them, their items changed in that minute."""
+    return [replace(each, updated_at=f"2026-11-24T04:{minute:02}:00Z") for each in TARGETS]
+
+
 def current(ledgers: Ledgers, records: Sequence[ConnectionRecord] = TARGETS) -> list[bool]:
     """Whether each is known to hold the token of today."""
     ledger = ledgers.read(SITE)
@@ -159,6 +165,7 @@ def test_what_was_updated_is_known_with_its_token_time_run_and_proof(ledgers: Le
             "saved_at": "2026-11-24T04:00:00+00:00",
             "run_id": "run 1",
             "proof": "refresh_job",
+            "item_updated_at": "2026-11-24T04:00:00Z",
         },
         key(TARGETS[1]): {
             "token": TODAY,
@@ -166,9 +173,11 @@ def test_what_was_updated_is_known_with_its_token_time_run_and_proof(ledgers: Le
             "saved_at": "2026-11-24T04:01:00+00:00",
             "run_id": "run 1",
             "proof": "saved",
+            "item_updated_at": "2026-11-24T04:01:00Z",
         },
     }
-    assert current(ledgers) == [True, True, False, False]
+    assert current(ledgers, changed_at(1)) == [False, True, False, False]
+    assert current(ledgers) == [True, False, False, False]
 
 
 def test_the_ledger_of_another_dag_s_folder_is_the_same(ledgers: Ledgers, runs: Runs) -> None:
@@ -250,7 +259,7 @@ def neighbours(count: int) -> list[ConnectionRecord]:
     return [replace(TARGETS[0], connection_id=f"connection-{number}") for number in range(count)]
 
 
-def test_what_a_narrowed_run_did_not_write_in_an_item_that_it_wrote_to_is_not_known_any_more(
+def test_what_a_narrowed_run_did_not_write_in_an_item_that_it_wrote_to_is_not_current_any_more(
     ledgers: Ledgers, runs: Runs
 ) -> None:
     one, other, third = neighbours(3)
@@ -261,7 +270,8 @@ def test_what_a_narrowed_run_did_not_write_in_an_item_that_it_wrote_to_is_not_kn
     excluded = replace(other, snowflake_conn_id=None, outcome=Outcome.EXCLUDED, reason=Exclusion.FILTERED_OUT)
     runs.run("run 2", [updated(one, 5)], [one, excluded])
     ledgers.learn_from("run 2")
-    assert known(ledgers.read(SITE)) == {key(one): "today", key(elsewhere): "today"}
+    now = [*(replace(each, updated_at=changed_at(5)[0].updated_at) for each in (one, other, third)), elsewhere]
+    assert current(ledgers, now) == [True, False, False, True]
     assert ledgers.read(SITE).runs_of([TODAY])[-1] == "run 2"
 
 
@@ -298,9 +308,7 @@ def test_of_what_a_killed_run_had_started_on_without_a_word_nothing_is_known_any
     runs.update("run 2", plan_id, TARGETS[:2], [updated(TARGETS[0], 5)])
     ledgers.learn_from_open_runs()
     # The second may have been written to just before; the others' turn had not come.
-    assert current(ledgers, [replace(each, updated_at="2026-11-24T04:00:00Z") for each in TARGETS]) == [
-        True, False, True, True,
-    ]  # fmt: skip
+    assert current(ledgers, [changed_at(5)[0], *TARGETS[1:]]) == [True, False, True, True]
 
 
 def test_a_report_leaves_nothing_to_learn(ledgers: Ledgers, runs: Runs) -> None:

@@ -104,6 +104,7 @@ def ledgers(tmp_path: Path) -> Ledgers:
 def remember(ledgers: Ledgers, *records: ConnectionRecord, token: str = "today") -> None:
     """Each of these was updated with that token, at the time that its item shows."""
     entry = {"token": FINGERPRINTS.of(token), "username": "ETL_USER", "saved_at": SAVED, "run_id": "run 1"}
+    entry["item_updated_at"] = SAVED
     entries = {f"{each.content_id}/{each.connection_id}": entry for each in records}
     ledgers.write("a site", Ledger.from_dict(entries))
 

@@ -338,7 +338,8 @@ class TestTask:
         ours = Fingerprints(b"a key")
         write_plan(task.folder, plan, [snowflake_credential()], ours)
         journal = Journal(task.folder, "abc", "batch", [record])
-        journal.note(replace(record, outcome=Outcome.UPDATED, touched=True, saved_at="2026-11-24T04:00:01+00:00"))
+        saved = {"saved_at": "2026-11-24T04:00:01+00:00", "item_updated_at": record.updated_at}
+        journal.note(replace(record, outcome=Outcome.UPDATED, touched=True, **saved))
         journal.close()
         start().forget_plan()
         assert find_plan(task.folder) is None

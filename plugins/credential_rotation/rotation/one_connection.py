@@ -142,7 +142,7 @@ def _update(site: Writable, target: ConnectionRecord, credential: SnowflakeCrede
     if orders.prover is None:
         return Stage(replace(target, outcome=orders.done, proof=target.proof or Proof.SAVED, proving=None))
     if target.proving is None:
-        return Stage(replace(target, proving=orders.prover.begin()), wait=0.0)
+        return Stage(replace(target, proving=orders.prover.begin(target.updated_in_tableau)), wait=0.0)
     try:
         step = orders.prover.step(
             target.content, Embedded(credential.conn_id, username, credential.token), target.proving
@@ -181,7 +181,7 @@ def _undo(site: Writable, target: ConnectionRecord, credential: SnowflakeCredent
     if orders.prover is None:
         return Stage(_put_back(target, orders, Proof.SAVED, ""))
     if target.proving is None:
-        return Stage(replace(target, proving=orders.prover.begin()), wait=0.0)
+        return Stage(replace(target, proving=orders.prover.begin(target.updated_in_tableau)), wait=0.0)
     embedded = Embedded(credential.conn_id, target.username, credential.previous)
     try:
         step = orders.prover.step(target.content, embedded, target.proving)

@@ -75,6 +75,7 @@ class HasData(Protocol):
 class Proving:
     """How far the proof of one update is; kept, so that a later try goes on from here.
 
+    :param updated_at: when the update was saved, as Tableau says; empty where that is not known
     :param since: when the proof was begun, in seconds since 1970 here
     :param ruled_out: ways to prove it that turned out not to be there
     :param job_id: the refresh that is waited for
@@ -83,6 +84,7 @@ class Proving:
     :param not_before: when it may be asked again, in seconds since 1970 here; who looks earlier asks nothing
     """
 
+    updated_at: str
     since: float
     ruled_out: tuple[Proof, ...] = ()
     job_id: str | None = None
@@ -166,9 +168,12 @@ class Prover:
         """Whether there is any way to prove an update of this content, as far as that is known before."""
         return self._sign_in is not None or ways_to_prove(content) != (Proof.SNOWFLAKE_LOGIN,)
 
-    def begin(self) -> Proving:
-        """The state of a proof that is about to begin."""
-        return Proving(since=self._clock())
+    def begin(self, updated_at: str) -> Proving:
+        """The state of a proof that is about to begin.
+
+        :param updated_at: when the update was saved, as Tableau says; empty where that is not known
+        """
+        return Proving(updated_at, since=self._clock())
 
     def step(self, content: Content, embedded: Embedded, proving: Proving) -> Step:
         """Take the next step of a proof.
@@ -292,11 +297,10 @@ class Prover:
             log.info("The refreshes of '%s' can't be listed: %s", content.name, error)
             jobs = []
         for job in jobs:
-            if not job.started:
+            if not job.started or (proving.updated_at and job.created_at > proving.updated_at):
                 log.info("A refresh of '%s' is queued already (job %s): it is waited for.", content.name, job.id)
                 return Waiting(replace(proving, job_id=job.id, is_our_job=False), _FIRST_LOOK)
-        # Whether it began before the update, no two clocks can tell for sure.
-        log.info("A refresh of '%s' runs already; when it has ended, another will show.", content.name)
+        log.info("A refresh of '%s' began before the update; when it has ended, another will show.", content.name)
         return Waiting(proving, _QUEUED_LOOK)
 
     def _until_next_look(self, proving: Proving) -> float:

@@ -106,6 +106,11 @@ class ConnectionRecord:
         """Whether it ended with what the run was to embed."""
         return self.outcome is Outcome.UPDATED or (self.outcome is Outcome.ROLLED_BACK and self.is_well)
 
+    @property
+    def updated_in_tableau(self) -> str:
+        """When its update was saved, as Tableau says; empty where its item does not show that."""
+        return "" if self.item_updated_at in (None, self.updated_at) else str(self.item_updated_at)
+
     def to_be_written(self) -> ConnectionRecord:
         """The same connection before its next update, whatever came of the one before."""
         return replace(self, saved_at=None, item_updated_at=None, proving=None)
@@ -113,7 +118,8 @@ class ConnectionRecord:
     @property
     def is_under_way(self) -> bool:
         """Whether something was begun with it that is to be brought to its end."""
-        return self.proving is not None or self.undoing is not None
+        settled = self.is_settled and self.outcome is None
+        return settled or self.proving is not None or self.undoing is not None
 
     @property
     def can_go_on(self) -> bool:
@@ -138,6 +144,7 @@ class ConnectionRecord:
             self.content_id,
             self.content_name,
             self.project,
+            updated_at=self.updated_at,
             has_extracts=self.has_extracts,
             connection_count=self.connections_in_item,
         )

@@ -69,9 +69,7 @@ def expected_time(record: ConnectionRecord) -> str | None:
     """
     if record.outcome is Outcome.UNCHANGED:
         return record.updated_at or None
-    if not record.holds_what_was_embedded or record.item_updated_at == record.updated_at:
-        return None
-    return record.item_updated_at or None
+    return (record.updated_in_tableau or None) if record.holds_what_was_embedded else None
 
 
 def after_last_look(records: Iterable[ConnectionRecord], now: Mapping[str, str]) -> list[ConnectionRecord]:

@@ -99,7 +99,7 @@ class _BatchWork:
         self._hold = hold
         self._begin = begin
         self._orders = orders
-        self._written: dict[str, Written] = {}
+        self._updates: dict[str, Written] = {}
         self._rewritten: Counter[str] = Counter()
         self.retry_after: float | None = None
         self.proof_in: float | None = None
@@ -114,15 +114,12 @@ class _BatchWork:
         with ThreadPoolExecutor(max_workers=max(1, in_flight), thread_name_prefix="update") as pool:
             while left:
                 try:
-                    # What shows of an item may be shown by any of its connections: all are embedded before one is
-                    # proved. And what is proved is what stays.
-                    stages |= self._each(pool, left, self._write)
-                    stages |= self._settled([stages[stage.record.key] for stage in left])
-                    stages |= self._each(pool, [stages[stage.record.key] for stage in left], self._prove)
+                    found = self._round(pool, left)
                 except BaseException:
                     # Airflow's time limit, say: nothing new is to start.
                     pool.shutdown(wait=False, cancel_futures=True)
                     raise
+                stages.update((stage.record.key, stage) for stage in found)
                 waiting = [stage for stage in stages.values() if stage.wait is not None]
                 self.proof_in = min((stage.wait or 0.0 for stage in waiting), default=None)
                 if self.proof_in is None or self.fatal or time.monotonic() + self.proof_in > patient_until:
@@ -132,50 +129,70 @@ class _BatchWork:
                 left = [replace(stage, wait=0.0) for stage in waiting]
         return [stage.record for stage in stages.values()]
 
-    def _each(self, pool: Executor, stages: Sequence[Stage], do: Callable[[Stage], Stage]) -> dict[str, Stage]:
-        """Do something with each connection, some items at a time, those of one item one after the other."""
-        futures = [pool.submit(lambda item: [do(stage) for stage in item], item) for item in _by_item(stages)]
-        return {stage.record.key: stage for future in futures for stage in future.result()}
+    def _round(self, pool: Executor, stages: Sequence[Stage]) -> list[Stage]:
+        """Write what is to be written, see that it stays, and prove it; some items at a time."""
+        if self._orders.prover is None:
+            # One look is enough for all items.
+            return self._proved(self._settled(self._each_item(pool, stages, self._written)))
+        # A token that is refused at one item is not to be written to the others, so each is proved before the next.
+        return self._each_item(pool, stages, lambda item: self._proved(self._settled(self._written(item))))
 
-    def _write(self, stage: Stage) -> Stage:
-        """Take steps until there is an update to be settled."""
-        while stage.wait == 0.0 and stage.record.saved_at is None:
-            stage = self._stepped(stage)
+    def _each_item(
+        self, pool: Executor, stages: Sequence[Stage], do: Callable[[Sequence[Stage]], list[Stage]]
+    ) -> list[Stage]:
+        futures = [pool.submit(do, item) for item in _by_item(stages)]
+        return [stage for future in futures for stage in future.result()]
+
+    def _written(self, stages: Sequence[Stage]) -> list[Stage]:
+        """Steps until there are updates to be settled, with one connection after the other.
+
+        What shows of an item may be shown by any of its connections: all are embedded before one is proved.
+        """
+        return [self._while(stage, lambda record: record.saved_at is None) for stage in stages]
+
+    def _proved(self, stages: Sequence[Stage]) -> list[Stage]:
+        """Steps until one has to wait, or the next is an update."""
+        return [self._while(stage, lambda record: record.is_settled) for stage in stages]
+
+    def _while(self, stage: Stage, here: Callable[[ConnectionRecord], bool]) -> Stage:
+        while stage.wait == 0.0 and here(stage.record):
+            stage = self._step(stage.record)
+            # Until it is settled, it is one that was begun.
+            if not stage.record.is_unsettled:
+                self._done(stage.record)
         return stage
 
-    def _prove(self, stage: Stage) -> Stage:
-        """Take steps until one has to wait, or the next is an update."""
-        while stage.wait == 0.0 and stage.record.is_settled:
-            stage = self._stepped(stage)
-        return stage
-
-    def _stepped(self, stage: Stage) -> Stage:
-        stage = self._step(stage.record)
-        self._done(stage.record)
-        return stage
-
-    def _settled(self, stages: Sequence[Stage]) -> dict[str, Stage]:
-        """The connections that were just written to: settled, to be written again, or failed."""
+    def _settled(self, stages: Sequence[Stage]) -> list[Stage]:
+        """The same stages; connections that were just written to are settled, to be written again, or failed."""
         records = [stage.record for stage in stages if stage.record.is_unsettled]
         if not records:
-            return {}
-        try:
-            now = self._site.updated_at({record.content_id: record.content for record in records}.values())
-        except TableauError as error:
-            settled = [self._not_seen(record, error) for record in records]
-        else:
-            again = changed_again([self._written[each.content_id] for each in records], now)
-            settled = [self._seen(each, now.get(each.content_id), changed=each.content_id in again) for each in records]
-        for stage in settled:
-            self._done(stage.record)
-        return {stage.record.key: stage for stage in settled}
+            return list(stages)
+        problem, now, again = self.fatal, dict[str, str](), set[str]()
+        if problem is None:
+            try:
+                now = self._site.updated_at({record.content_id: record.content for record in records}.values())
+                again = changed_again([self._updates[each.content_id] for each in records], now)
+            except TableauError as error:
+                problem = error
+        found = [
+            self._not_seen(each, problem)
+            if problem
+            else self._seen(each, now.get(each.content_id), changed=each.content_id in again)
+            for each in records
+        ]
+        for stage in found:
+            if not stage.record.is_settled:
+                self._done(stage.record)
+        settled = {stage.record.key: stage for stage in found}
+        return [settled.get(stage.record.key, stage) for stage in stages]
 
-    def _not_seen(self, record: ConnectionRecord, error: TableauError) -> Stage:
-        if isinstance(error, Throttled):
-            self._slow_down(error)
-        elif not isinstance(error, _NOT_ABOUT_ALL):
-            self.fatal = self.fatal or error
-        return self._failed(replace(failed_by(record, error, retriable=True), attempts=record.attempts))
+    def _not_seen(self, record: ConnectionRecord, problem: TableauError) -> Stage:
+        if isinstance(problem, Throttled):
+            self._slow_down(problem)
+        elif not isinstance(problem, _NOT_ABOUT_ALL):
+            self.fatal = self.fatal or problem
+        failed = failed_by(record, problem, retriable=self.fatal is None)
+        return self._failed(replace(failed, attempts=record.attempts))
 
     def _seen(self, record: ConnectionRecord, updated_at: str | None, *, changed: bool) -> Stage:
         if updated_at is not None and not changed:
@@ -207,7 +224,7 @@ class _BatchWork:
         began, sent = time.monotonic(), time.time()
         stage = self._next_step(target)
         if stage.record.is_unsettled:
-            self._written[target.content_id] = Written(target.content, sent, _seconds(stage.record.saved_at))
+            self._updates[target.content_id] = Written(target.content, sent, _seconds(stage.record.saved_at))
         return replace(stage, record=_timed(stage.record, target, time.monotonic() - began))
 
     def _slow_down(self, error: Throttled) -> None:

@@ -66,7 +66,7 @@ class NoDataHere(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """An extract refresh. ``notes`` are Tableau's words on how it ended."""
+    """An extract refresh. ``notes`` are Tableau's words on how it ended; ``created_at`` is by Tableau's clock."""
 
     id: str
     started: bool
@@ -74,6 +74,7 @@ class Job:
     succeeded: bool = False
     cancelled: bool = False
     notes: str = ""
+    created_at: str = ""
 
 
 class SignedIn(Protocol):
@@ -135,6 +136,7 @@ class TableauData:
             succeeded=ended and code in _SUCCEEDED,
             cancelled=ended and code == _CANCELLED,
             notes=self._api.redacted(_notes(job)),
+            created_at=job.get("createdAt", ""),
         )
 
     def unfinished_refreshes(self, content: Content) -> list[Job]:
@@ -239,7 +241,7 @@ class TableauData:
         of = job.find(f"extractRefreshJob/{ENDPOINTS[content.type].element}")
         if of is None or of.get("id") != content.id:
             return {}
-        return {job_id: Job(job_id, started=started, ended=False)}
+        return {job_id: Job(job_id, started=started, ended=False, created_at=job.get("createdAt", ""))}
 
 
 def _not_the_session(error: TableauError) -> Exception:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from credential_rotation.rotation.credentials import SnowflakeCredential
 from credential_rotation.rotation.filters import Filters
 from credential_rotation.rotation.inventory import take_inventory
@@ -16,6 +18,13 @@ TOKEN = 'today\'s <token> & "more"'
 CREDENTIAL = snowflake_credential(token=TOKEN, tableau_usernames=["jane"], previous_password="before")
 ACCEPTED_WITHOUT_EFFECT = RawAnswer(200, '<tsResponse xmlns="http://tableau.com/api"/>', "application/xml")
 UPDATE = "update_connection"
+
+
+def settled(tableau: TableauSite, record: ConnectionRecord) -> ConnectionRecord:
+    """A connection after its item was looked at, where it was just written to."""
+    if not record.is_unsettled:
+        return record
+    return replace(record, item_updated_at=tableau.updated_at([record.content]).get(record.content_id, ""))
 
 
 def find_targets(tableau: TableauSite, credential: SnowflakeCredential = CREDENTIAL) -> list[ConnectionRecord]:

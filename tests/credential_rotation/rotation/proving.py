@@ -14,7 +14,7 @@ from credential_rotation.tableau.tableau_data import TableauData
 from credential_rotation.tableau.tableau_site import TableauSite
 from sandbox.tableau import TableauState
 from tests.builders import ADDRESS
-from tests.credential_rotation.rotation.on_the_sandbox import CREDENTIAL, TOKEN, find_targets
+from tests.credential_rotation.rotation.on_the_sandbox import CREDENTIAL, TOKEN, find_targets, settled
 
 TIME_LIMIT = 3600.0
 
@@ -63,12 +63,11 @@ class Proofs:
         [target] = [target for target in find_targets(self.tableau) if target.content_name == name]
         saved = embed_and_read_back(self.tableau, target, CREDENTIAL.login, TOKEN, ReadBack(always=True))
         assert saved.outcome is None
-        return saved
+        return settled(self.tableau, saved)
 
     def begin(self, prover: Prover, target: ConnectionRecord) -> Proving:
         """The state of its proof."""
-        assert target.saved_at is not None
-        return prover.begin(self.tableau.clock().fromisoformat(target.saved_at))
+        return prover.begin(target.updated_in_tableau)
 
     def to_the_end(
         self, target: ConnectionRecord, prover: Prover | None = None, proving: Proving | None = None

@@ -54,7 +54,7 @@ from sandbox.tableau.answers import Answer
 from sandbox.tableau.faults import Exchange
 from tests.builders import snowflake_credential, target
 from tests.credential_rotation.hooks.connecting import Connect
-from tests.credential_rotation.rotation.on_the_sandbox import TOKEN, UPDATE, find_targets
+from tests.credential_rotation.rotation.on_the_sandbox import TOKEN, UPDATE, find_targets, settled
 from tests.credential_rotation.rotation.proving import Proofs
 from tests.dags.small_tableau import DeletedJustBefore
 
@@ -95,7 +95,7 @@ class Way:
         assert known == record
         stage = next_step(self.proofs.tableau, known, credential or self.credential, self.orders)
         assert not any(secret in str(stage.record.reason) for secret in self.credential.secrets)
-        return stage
+        return replace(stage, record=settled(self.proofs.tableau, stage.record))
 
     def until(self, here: Callable[[ConnectionRecord], bool], record: ConnectionRecord) -> ConnectionRecord:
         """Steps with the waits between them, until the record is somewhere."""
@@ -179,7 +179,7 @@ class TestProved:
         way.orders = Orders(is_canary=True)
         after = way.to_the_end(target)
         assert (after.outcome, after.proof) == (Outcome.UPDATED, Proof.SAVED)
-        assert server.requests.counts() == {UPDATE: 1, "query_connections": 1}
+        assert server.requests.counts() == {UPDATE: 1, "query_connections": 1, "get_datasource": 1}
         assert secret_of(content) == TOKEN
 
     def test_a_task_that_died_after_it_asked_for_a_refresh_finds_that_refresh(
@@ -280,7 +280,7 @@ class TestPutBack:
         server.requests.clear()
         after = way.to_the_end(target)
         assert (after.outcome, after.proof, secret_of(content)) == (Outcome.ROLLED_BACK, Proof.SAVED, OLD)
-        assert set(server.requests.counts()) == {UPDATE, "query_connections"}
+        assert set(server.requests.counts()) == {UPDATE, "query_connections", "get_datasource"}
 
     @pytest.mark.parametrize("user_before", ["ETL_USER", "etl_user"])
     def test_without_a_secret_before_it_stays_and_capital_letters_say_so(
@@ -910,7 +910,7 @@ class TestUnfinished:
 
 
 NO_CREDENTIAL = "Airflow connection 'snowflake_pat': the token was changed."
-UNDER_WAY = Proving(saved_at="2026-05-02T08:00:00Z", since=0.0)
+UNDER_WAY = Proving(updated_at="2026-05-02T08:00:00Z", since=0.0)
 NOW_HOLDS = f"SALES › ORDERS 1 {DID_NOT_CONNECT}: it was refused"
 
 

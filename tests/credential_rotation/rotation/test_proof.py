@@ -603,8 +603,10 @@ class TestNextWay:
     ) -> None:
         add, operation = asking
         add(site)
+        saved = proofs.saved()
+        server.requests.clear()
         server.faults.script(operation, fault)
-        assert proofs.of() == Proved(Proof.SNOWFLAKE_LOGIN)
+        assert proofs.to_the_end(saved) == Proved(Proof.SNOWFLAKE_LOGIN)
         assert server.faults.left() == 0
         assert server.requests.count(operation) == 1
 

@@ -36,8 +36,9 @@ FULL = target(
     held="a fingerprint",
     touched=True,
     saved_at="2026-05-02T08:00:00+00:00",
+    item_updated_at="2026-05-02T08:00:00Z",
     proving=Proving(
-        saved_at="2026-05-02T08:00:00Z",
+        updated_at="2026-05-02T08:00:00Z",
         since=1777708800.25,
         ruled_out=(Proof.REFRESH_JOB, Proof.QUERY),
         job_id="job-1",
@@ -131,7 +132,7 @@ def test_the_content_of_a_record_is_what_an_update_needs() -> None:
     assert (FULL.connection.id, FULL.connection.server_address) == ("connection-00001", FULL.server_address)
 
 
-UNDER_WAY = Proving(saved_at="2026-05-02T08:00:00Z", since=0.0)
+UNDER_WAY = Proving(updated_at="2026-05-02T08:00:00Z", since=0.0)
 
 
 @pytest.mark.parametrize(

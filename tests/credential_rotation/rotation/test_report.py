@@ -16,7 +16,7 @@ from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.report import CANARY_FAILED, NO_WORD, NOT_REACHED, Report, settle
 from tests.builders import rotation_report, target, targets
 
-PROVING = Proving(saved_at="2026-05-02T08:00:00Z", since=1777708800.0, job_id="job-1", is_our_job=True)
+PROVING = Proving(updated_at="2026-05-02T08:00:00Z", since=1777708800.0, job_id="job-1", is_our_job=True)
 
 
 def excluded(number: int, reason: Exclusion, **fields: Any) -> ConnectionRecord:

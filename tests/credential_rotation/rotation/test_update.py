@@ -36,6 +36,7 @@ from tests.credential_rotation.rotation.on_the_sandbox import (
     TOKEN,
     UPDATE,
     find_targets,
+    settled,
 )
 from tests.dags.small_tableau import DeletedJustBefore
 
@@ -74,7 +75,10 @@ def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def update(tableau: TableauSite, target: ConnectionRecord) -> ConnectionRecord:
-    return next_step(tableau, target, CREDENTIAL, Orders()).record
+    orders = Orders()
+    while (stage := next_step(tableau, target, CREDENTIAL, orders)).wait == 0.0:
+        target = settled(tableau, stage.record)
+    return stage.record
 
 
 class TestOne:
