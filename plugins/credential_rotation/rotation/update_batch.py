@@ -122,9 +122,12 @@ class _BatchWork:
                 stages.update((stage.record.key, stage) for stage in found)
                 waiting = [stage for stage in stages.values() if stage.wait is not None]
                 self.proof_in = min((stage.wait or 0.0 for stage in waiting), default=None)
-                if self.proof_in is None or self.fatal or time.monotonic() + self.proof_in > patient_until:
+                if self.proof_in is None or self.fatal:
                     break
-                time.sleep(self.proof_in)
+                if self.proof_in > 0.0:
+                    if time.monotonic() + self.proof_in > patient_until:
+                        break
+                    time.sleep(self.proof_in)
                 # Those whose time has not come are asked a little early, all in one go.
                 left = [replace(stage, wait=0.0) for stage in waiting]
         return [stage.record for stage in stages.values()]
