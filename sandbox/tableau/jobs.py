@@ -114,6 +114,8 @@ def end_if_done(state: TableauState, job: Job, *, polls: int) -> None:
     failure = job.failure if outcome is None else None
     if outcome is JobOutcome.FAILS:
         failure = "java.lang.RuntimeException: the refresh failed."
+    if state.refresh_moves_updated_at:
+        job.content.updated_at = state.clock.now()
     _complete(state, job, SUCCESS if failure is None else FAILED, failure or "Finished refresh of extracts.")
 
 

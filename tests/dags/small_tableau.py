@@ -80,6 +80,25 @@ class DeletedJustBefore(Fault):
 
 
 @dataclass(frozen=True)
+class PublishedAgainJustBefore(Fault):
+    """An author publishes the item, with its old LUIDs, a few seconds before this request."""
+
+    word = "published"
+    site: Site | None = None
+    content: Content | None = None
+    password: str = "an author's password"
+    new_ids: bool = False
+
+    def play(self, exchange: Exchange) -> Answer:
+        """Publish, then go on."""
+        assert self.site is not None
+        assert self.content is not None
+        self.site.clock.advance(seconds=5)
+        self.site.republish(self.content, self.password, new_ids=self.new_ids)
+        return exchange.answer()
+
+
+@dataclass(frozen=True)
 class RevokedJustBefore(Fault):
     """The session ends just before this request, and nobody can sign in any more."""
 

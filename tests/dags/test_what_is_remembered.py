@@ -43,7 +43,8 @@ def test_a_second_run_of_an_unchanged_site_writes_nothing_and_asks_hardly_more_t
     run = rotate(tableau, connections_per_task=20)
     assert run.state == "success"
     assert written(tableau) == []
-    assert run.report["requests"] <= looked.report["requests"] * 1.02
+    # Five are the last look, one or two for each type of content.
+    assert run.report["requests"] <= looked.report["requests"] * 1.02 + 5
     assert run.report["summary"]["unchanged"] == run.report["summary"]["targets"] == len(site.expected_targets())
     assert judge(before, site, site.credentials).ok
     assert run.states("validate_one") == run.states("update_connections") == ["skipped"]

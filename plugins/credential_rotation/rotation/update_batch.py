@@ -13,7 +13,7 @@ from datetime import datetime
 from credential_rotation.rotation.budget import Hold
 from credential_rotation.rotation.credentials import SnowflakeCredential
 from credential_rotation.rotation.one_connection import Orders, Stage, failed_by, next_step, or_put_back
-from credential_rotation.rotation.outcomes import Outcome
+from credential_rotation.rotation.outcomes import Outcome, Proof
 from credential_rotation.rotation.records import KILLED, ConnectionRecord
 from credential_rotation.rotation.settling import Written, changed_again
 from credential_rotation.rotation.update import Writable
@@ -159,11 +159,22 @@ class _BatchWork:
 
     def _while(self, stage: Stage, here: Callable[[ConnectionRecord], bool]) -> Stage:
         while stage.wait == 0.0 and here(stage.record):
-            stage = self._step(stage.record)
+            stage = self._after_refresh(self._step(stage.record))
             # Until it is settled, it is one that was begun.
             if not stage.record.is_unsettled:
                 self._done(stage.record)
         return stage
+
+    def _after_refresh(self, stage: Stage) -> Stage:
+        """Where a refresh of ours may have been the latest change of an item, its time tells nothing any more."""
+        record = stage.record
+        if record.outcome is None or record.proof is not Proof.REFRESH_JOB or not record.is_settled:
+            return stage
+        try:
+            now = self._site.updated_at([record.content]).get(record.content_id)
+        except TableauError:
+            now = None
+        return stage if now == record.item_updated_at else replace(stage, record=replace(record, item_updated_at=""))
 
     def _settled(self, stages: Sequence[Stage]) -> list[Stage]:
         """The same stages; connections that were just written to are settled, to be written again, or failed."""
