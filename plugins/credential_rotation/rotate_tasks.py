@@ -26,6 +26,7 @@ from credential_rotation.messages import send_message
 from credential_rotation.pages.report_page import write_report_page
 from credential_rotation.plan_files import (
     Plan,
+    drop_plan,
     find_plan,
     read_batch,
     read_plan,
@@ -64,7 +65,7 @@ ANSWER = "work/answer.json"
 def check_params() -> list[str]:
     """Refuse wrong input before anything is asked of Tableau; the Tableau connections to discover."""
     task = ThisTask()
-    task.forget_plan()
+    drop_plan(task.folder)
     with task.telling_problems():
         task.check_folder()
         check_connections(task.params, task.store)
@@ -74,7 +75,7 @@ def check_params() -> list[str]:
 def discover(tableau_conn_id: str) -> dict[str, Any]:
     """Read every connection of a site, and leave the inventory in a file."""
     task = ThisTask()
-    task.forget_plan()
+    drop_plan(task.folder)
     sites = len(task.params.tableau_conn_ids)
     in_flight = max(1, task.settings.requests_in_flight // sites)
     with task.telling_problems(), task.tableau(tableau_conn_id, in_flight=in_flight, sharers=sites) as hook:
@@ -103,7 +104,7 @@ def discover(tableau_conn_id: str) -> dict[str, Any]:
 def filter_connections() -> list[dict[str, Any]]:
     """Decide on every connection, and leave the plan in a file; for each credential with targets its canary."""
     task = ThisTask()
-    task.forget_plan()
+    drop_plan(task.folder)
     # What a person said of an earlier plan, before somebody cleared it, is not said of this one.
     task.folder.remove(ANSWER)
     with task.telling_problems():

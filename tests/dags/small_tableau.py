@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sandbox.tableau import (
@@ -76,6 +77,19 @@ class DeletedJustBefore(Fault):
         assert self.site is not None
         assert self.content is not None
         self.site.remove(self.content)
+        return exchange.answer()
+
+
+@dataclass(frozen=True)
+class Meanwhile(Fault):
+    """Something happens while this request is on its way."""
+
+    word = "meanwhile"
+    happens: Callable[[], object] = lambda: None
+
+    def play(self, exchange: Exchange) -> Answer:
+        """Let it happen, then go on."""
+        self.happens()
         return exchange.answer()
 
 
