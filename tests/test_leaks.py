@@ -245,7 +245,6 @@ class Kept:
         journal.close()
         entry = Entry(leak.get("token", "fingerprint"), leak.get("username", "ETL"), "2026-11-24T04:00:00Z", "a_run")
         self.ledgers.write(SITE, Ledger({"item/connection": entry}))
-        self.folder.write("work/updated.json", [replace(record, outcome=Outcome.UPDATED).as_dict()])
         self.ledgers.open(leak.get("run_id", "a_run"))
         self._tell(replace(record, outcome=Outcome.FAILED), leak)
 
@@ -287,7 +286,6 @@ def test_what_the_package_keeps_is_where_the_scan_looks_and_clean(scanner: Scann
         ("reason", "credential_rotation/a_dag/a_run/work/plan/journals/canary-batch.json"),
         ("undoing", "credential_rotation/a_dag/a_run/work/plan/journals/canary-batch.json"),
         ("job_id", "credential_rotation/a_dag/a_run/work/plan/journals/canary-batch.json"),
-        ("reason", "credential_rotation/a_dag/a_run/work/updated.json"),
         ("reason", "credential_rotation/a_dag/a_run/report.json"),
         ("reason", "credential_rotation/a_dag/a_run/report.csv"),
         ("reason", "credential_rotation/a_dag/a_run/report.html"),

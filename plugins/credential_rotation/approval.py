@@ -23,7 +23,7 @@ class ApproveUpdates(ApprovalOperator):
         """Ask a person, or return at once."""
         self.body = rotate_tasks.question_for_approval()
         if self.body is None:
-            self.log.info("Nobody is asked: require_approval is off.")
+            self.log.info("Nobody is asked: require_approval is off, or nothing is left to update.")
             return None
         self.response_timeout = rotate_tasks.time_to_approve(self.response_timeout or LONGEST_WAIT)
         return super().execute(context)

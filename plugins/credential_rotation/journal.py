@@ -24,7 +24,8 @@ _NAMED_AHEAD = 32
 class Journal:
     """The outcomes of one mapped task. Safe to use from many threads.
 
-    :param batch: names the targets, so that a task that is given the same ones finds them
+    :param batch: names the task's targets, so that a task that is given the same ones finds them
+    :param targets: those whose turn it is
     :param marks: where failures are counted; None for those that count for nothing
     :param generation: when the run was started, or started again since a person cleared tasks of it
     """
@@ -40,17 +41,16 @@ class Journal:
         generation: str = "",
     ) -> None:
         self._folder = folder
-        self._name = f"{_place(plan_id)}/{batch}.json"
+        self._name = _name(plan_id, batch)
         self._marks = marks
         self._targets = targets
         self._generation = generation
         self._lock = threading.Lock()
         self._saved_at = time.monotonic()
-        ours = {target.key for target in targets}
         before = _read(folder, self._name)
-        self._records = {record.key: record for record in before.records if record.key in ours}
+        self._records = {record.key: record for record in before.records}
         # What an earlier try was at when it was killed.
-        self._unknown = before.begun & ours
+        self._unknown = before.begun
         self._begun: set[str] = set(self._unknown)
         self._named: set[str] = set(self._unknown)
         goes_on = not before.is_finished and before.generation == generation
@@ -83,7 +83,7 @@ class Journal:
         return with_their_items([each for each in latest if each.can_go_on or each.key in self._anew], latest)
 
     def records(self) -> list[ConnectionRecord]:
-        """The outcomes so far."""
+        """The outcomes so far, those of targets whose turn it was before among them."""
         return list(self._records.values())
 
     def note(self, record: ConnectionRecord) -> None:
@@ -97,8 +97,8 @@ class Journal:
             self._anew.discard(record.key)
             for keys in (self._begun, self._named, self._unknown):
                 keys.discard(record.key)
-            # Of a single connection, each step counts: a killed task is to go on where it was.
-            at_once = failed or len(self._targets) == 1
+            # Of a single connection and of a canary, each step counts: a killed task is to go on where it was.
+            at_once = failed or record.canary or len(self._targets) == 1
             if at_once:
                 self._save()
             if self._marks:
@@ -137,6 +137,11 @@ class Journal:
         )
 
 
+def read_journal(folder: RunFolder, plan_id: str, batch: str) -> list[ConnectionRecord]:
+    """The outcomes of one mapped task."""
+    return _read(folder, _name(plan_id, batch)).records
+
+
 def read_journals(folder: RunFolder, plan_id: str) -> tuple[list[str], list[ConnectionRecord]]:
     """Of all mapped tasks: the keys of targets that may have been written to, and the latest outcome of each.
 
@@ -157,6 +162,10 @@ def read_journals(folder: RunFolder, plan_id: str) -> tuple[list[str], list[Conn
 
 def _place(plan_id: str) -> str:
     return f"work/{plan_id}/journals"
+
+
+def _name(plan_id: str, batch: str) -> str:
+    return f"{_place(plan_id)}/{batch}.json"
 
 
 def _lateness(record: ConnectionRecord) -> tuple[int, bool, bool]:

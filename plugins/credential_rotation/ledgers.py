@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from credential_rotation.file_names import file_named_after
 from credential_rotation.journal import read_journals
-from credential_rotation.plan_files import Plan, PlannedCredential, find_plan, read_secrets
+from credential_rotation.plan_files import PlannedCredential, plans_of, read_batches, read_secrets, read_sites
 from credential_rotation.rotation.ledger import Ledger
 from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.records import ConnectionRecord
@@ -27,7 +27,6 @@ from credential_rotation.run_folder import Folder, RunFolder
 log = logging.getLogger(__name__)
 
 _OPEN = "open"
-_UPDATED = "work/updated.json"
 # Of the ledgers: what another one says may mean something else.
 _VERSION = 1
 # What it is to read a file that somebody else, or another version of this package, wrote.
@@ -83,60 +82,52 @@ class Ledgers:
             self._folder.remove(name)
 
     def updated_by(self, run_id: str) -> dict[str, ConnectionRecord]:
-        """What a run updated, by connection, each as it was before the run."""
-        folder = RunFolder(self.dag_id, run_id, self.reports)
-        try:
-            plan = find_plan(folder)
-            started, records = read_journals(folder, plan.plan_id) if plan else ([], [])
-            earlier = [ConnectionRecord.from_dict(values) for values in folder.read(_UPDATED) or ()]
-        except _UNREADABLE as problem:
-            log.warning("The files of run %s can't be read (%s).", run_id, type(problem).__name__)
-            return {}
-        # What failed after it was written needs to be put back most, and so does what nobody knows of.
-        updated = [each for each in records if each.touched and each.outcome is not Outcome.ROLLED_BACK]
-        silent = set(started) - {record.key for record in records}
-        updated += [target for target in (plan.targets if plan else []) if target.key in silent]
-        return {record.key: record for record in (*updated, *earlier)}
+        """What a run updated, by connection, each as it was before the run: as the first plan that led to it says."""
+        found: dict[str, ConnectionRecord] = {}
+        for doings in self._doings_of(run_id):
+            # What failed after it was written needs to be put back most, and so does what nobody knows of.
+            updated = [each for each in doings.records if each.touched and each.outcome is not Outcome.ROLLED_BACK]
+            for record in (*updated, *doings.unknown):
+                found.setdefault(record.key, record)
+        return found
 
     def embedded_by(self, run_id: str) -> dict[str, str]:
-        """The fingerprints of the tokens that a run embedded, by the Airflow connection of their credential."""
+        """The fingerprints of the tokens that a run embedded last, by the Airflow connection of their credential."""
         folder = RunFolder(self.dag_id, run_id, self.reports)
         try:
-            plan = find_plan(folder)
-            planned = read_secrets(folder, plan.plan_id) if plan else {}
+            plans = [read_secrets(folder, plan_id) for plan_id in plans_of(folder)]
         except _UNREADABLE:
             return {}
-        return {conn_id: each.secrets.token for conn_id, each in planned.items()}
-
-    def close_plan(self, run_id: str) -> None:
-        """Put down what the plan of a run has led to, before another takes its place: a person cleared tasks."""
-        folder = RunFolder(self.dag_id, run_id, self.reports)
-        self.learn_from(run_id)
-        if updated := self.updated_by(run_id):
-            folder.write(_UPDATED, [record.as_dict() for record in updated.values()])
+        return {conn_id: each.secrets.token for planned in plans for conn_id, each in planned.items()}
 
     def learn_from(self, run_id: str) -> None:
         """Learn what a run did, from its files."""
-        if doings := self._doings_of(run_id):
-            for site_key in sorted(set(doings.plan.sites.values())):
-                ledger = self.read(site_key)
+        ledgers: dict[str, Ledger] = {}
+        for doings in self._doings_of(run_id):
+            for site_key in sorted(set(doings.sites.values())):
+                ledger = ledgers[site_key] = ledgers.get(site_key) or self.read(site_key)
                 doings.teach(ledger, site_key)
-                self.write(site_key, ledger)
+        for site_key, ledger in ledgers.items():
+            self.write(site_key, ledger)
         self._folder.remove(_open_run(run_id))
 
-    def _doings_of(self, run_id: str) -> _Doings | None:
+    def _doings_of(self, run_id: str) -> Iterator[_Doings]:
+        """What each plan of a run has led to, the first plan first, whichever of them is the run's now.
+
+        A task of an earlier plan may have gone on writing after that was dropped.
+        """
         folder = RunFolder(self.dag_id, run_id, self.reports)
-        try:
-            plan = find_plan(folder)
-            if plan is None:
-                return None
-            started, done = read_journals(folder, plan.plan_id)
-            records = {record.key: record for record in done}
-            return _Doings(run_id, plan, read_secrets(folder, plan.plan_id), frozenset(started), records)
-        except _UNREADABLE as problem:
-            # An earlier version of this package wrote them, say. What the run changed shows by the times of the items.
-            log.warning("The files of run %s can't be read (%s).", run_id, type(problem).__name__)
-            return None
+        for plan_id in plans_of(folder):
+            try:
+                started, records = read_journals(folder, plan_id)
+                silent = set(started) - {record.key for record in records}
+                unknown = [target for target in read_batches(folder, plan_id) if target.key in silent] if silent else []
+                doings = _Doings(run_id, read_sites(folder, plan_id), read_secrets(folder, plan_id), records, unknown)
+            except _UNREADABLE as problem:
+                # An earlier version of this package wrote them, say. What it changed shows by the times of the items.
+                log.warning("The files of run %s can't be read (%s).", run_id, type(problem).__name__)
+            else:
+                yield doings
 
     @property
     def _folder(self) -> Folder:
@@ -145,23 +136,28 @@ class Ledgers:
 
 @dataclass(frozen=True)
 class _Doings:
-    """What a run was to do, and what became of it."""
+    """What a plan of a run has led to.
+
+    :param records: the latest of each connection that has one
+    :param unknown: the targets that were begun, and nobody knows what came of it
+    """
 
     run_id: str
-    plan: Plan
+    sites: Mapping[str, str]
     secrets: Mapping[str, PlannedCredential]
-    started: frozenset[str]
-    records: Mapping[str, ConnectionRecord]
+    records: Sequence[ConnectionRecord]
+    unknown: Sequence[ConnectionRecord]
 
     def teach(self, ledger: Ledger, site_key: str) -> None:
         """Put down in the ledger of a site what is known of it now, and take out what is not known any more."""
-        for target in self.plan.targets:
-            if self.plan.sites.get(target.tableau_conn_id) != site_key:
-                continue
-            record, planned = self.records.get(target.key), self.secrets.get(str(target.snowflake_conn_id))
-            if record is not None and planned is not None:
-                ledger.learn(record, planned.secrets, planned.login, self.run_id)
-            elif target.key in self.started:
+        for record in self.records:
+            if self.sites.get(record.tableau_conn_id) == site_key:
+                if planned := self.secrets.get(str(record.snowflake_conn_id)):
+                    ledger.learn(record, planned.secrets, planned.login, self.run_id)
+                else:
+                    ledger.forget(record)
+        for target in self.unknown:
+            if self.sites.get(target.tableau_conn_id) == site_key:
                 ledger.forget(target)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from credential_rotation.fingerprint import Fingerprints
@@ -12,7 +13,7 @@ from credential_rotation.rotation.ledger import Secrets
 from credential_rotation.rotation.records import ConnectionRecord, with_their_items
 from credential_rotation.run_folder import FilesNotShared, RunFolder, each_made
 
-_PLAN = "work/plan.json"
+_PLAN, _PLANS = "work/plan.json", "work/plans"
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ def write_plan(
         each.conn_id: PlannedCredential(each.login, secrets_of(each, fingerprints), sorted(each.usernames))
         for each in credentials
     }
-    folder.write(_credentials(plan.plan_id), {conn_id: asdict(each) for conn_id, each in planned.items()})
+    secrets = {conn_id: asdict(each) for conn_id, each in planned.items()}
+    folder.write(_kept(plan.plan_id), {"sites": plan.sites, "credentials": secrets})
     folder.write(
         _PLAN,
         {
@@ -108,7 +110,6 @@ def write_plan(
             "content": plan.content,
             "notes": plan.notes,
             "problems": plan.problems,
-            "sites": plan.sites,
             "records": plan.records,  # the last, so that the rest can be read without them
         },
     )
@@ -121,8 +122,18 @@ def secrets_of(credential: SnowflakeCredential, fingerprints: Fingerprints) -> S
 
 
 def drop_plan(folder: RunFolder) -> None:
-    """Forget the plan: a run that is started again must not end by what it once decided."""
+    """Forget what is decided: a run that is started again must not end by that. What it has led to stays known."""
     folder.remove(_PLAN)
+
+
+def plans_of(folder: RunFolder) -> list[str]:
+    """The ids of all plans that a run ever had, the first one first."""
+    return [name.removeprefix(f"{_PLANS}/").removesuffix(".json") for name in folder.names(_PLANS)]
+
+
+def new_plan_id(folder: RunFolder) -> str:
+    """The id of the next plan of a run, which sorts after those before it."""
+    return f"{len(plans_of(folder)) + 1:04}-{uuid.uuid4().hex[:8]}"
 
 
 def find_plan(folder: RunFolder) -> Plan | None:
@@ -132,13 +143,13 @@ def find_plan(folder: RunFolder) -> Plan | None:
         return None
     records = tuple(each_made(ConnectionRecord.from_dict, values["records"]))
     notes, problems = tuple(values["notes"]), tuple(values["problems"])
-    return Plan(values["plan_id"], values["content"], notes, problems, records, values["sites"])
+    return Plan(values["plan_id"], values["content"], notes, problems, records, read_sites(folder, values["plan_id"]))
 
 
 def find_sites(folder: RunFolder) -> tuple[str, dict[str, str]]:
     """The id of the run's plan, and the keys of its sites; without the records, which may be many."""
-    head = folder.head(_PLAN, before="records")
-    return head.get("plan_id", ""), head.get("sites", {})
+    plan_id = folder.head(_PLAN, before="records").get("plan_id", "")
+    return plan_id, read_sites(folder, plan_id)
 
 
 def read_plan(folder: RunFolder) -> Plan:
@@ -152,11 +163,17 @@ def read_plan(folder: RunFolder) -> Plan:
     return plan
 
 
+def read_sites(folder: RunFolder, plan_id: str) -> dict[str, str]:
+    """The keys of a plan's sites, by the id of their Airflow connection."""
+    sites: dict[str, str] = (folder.read(_kept(plan_id)) or {}).get("sites", {})
+    return sites
+
+
 def read_secrets(folder: RunFolder, plan_id: str) -> dict[str, PlannedCredential]:
     """The credentials of a plan, by the id of their Airflow connection."""
     return {
         conn_id: PlannedCredential(values["login"], Secrets(**values["secrets"]), tuple(values.get("usernames", ())))
-        for conn_id, values in (folder.read(_credentials(plan_id)) or {}).items()
+        for conn_id, values in (folder.read(_kept(plan_id)) or {}).get("credentials", {}).items()
     }
 
 
@@ -179,7 +196,7 @@ def write_batch(folder: RunFolder, plan_id: str, targets: Sequence[ConnectionRec
     """Write the targets of a mapped task; their name, which is the same for the same targets."""
     keys = "\n".join(sorted(target.key for target in targets))
     batch = hashlib.sha256(keys.encode()).hexdigest()[:16]
-    folder.write(_batch(plan_id, batch), list(targets))
+    folder.write(f"{_batches(plan_id)}/{batch}.json", list(targets))
     return batch
 
 
@@ -188,15 +205,21 @@ def read_batch(folder: RunFolder, plan_id: str, batch: str) -> list[ConnectionRe
 
     :raises FilesNotShared: when they are not there
     """
-    values = folder.read(_batch(plan_id, batch))
+    values = folder.read(f"{_batches(plan_id)}/{batch}.json")
     if values is None:
         raise FilesNotShared("The list of this task's targets")
     return [ConnectionRecord.from_dict(each) for each in values]
 
 
-def _credentials(plan_id: str) -> str:
-    return f"work/{plan_id}/credentials.json"
+def read_batches(folder: RunFolder, plan_id: str) -> Iterator[ConnectionRecord]:
+    """The targets of all mapped tasks of a plan."""
+    for name in folder.names(_batches(plan_id)):
+        yield from map(ConnectionRecord.from_dict, folder.read(name) or ())
 
 
-def _batch(plan_id: str, batch: str) -> str:
-    return f"work/{plan_id}/batches/{batch}.json"
+def _kept(plan_id: str) -> str:
+    return f"{_PLANS}/{plan_id}.json"
+
+
+def _batches(plan_id: str) -> str:
+    return f"work/{plan_id}/batches"

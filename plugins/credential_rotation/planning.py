@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
-from credential_rotation.plan_files import Plan
+from credential_rotation.plan_files import Plan, new_plan_id
 from credential_rotation.rotation.batches import split
 from credential_rotation.rotation.canary import choose_canaries, is_at
 from credential_rotation.rotation.credentials import SnowflakeCredential
@@ -58,8 +57,8 @@ def make_plan(
     if task.named_by_events.problem:
         problems.append(task.named_by_events.problem)
     plan = Plan(
-        # Journals of an earlier plan of this run, before somebody cleared it, must not count for this one.
-        plan_id=uuid.uuid4().hex[:12],
+        # The report of this plan must not count the journals of an earlier one, before somebody cleared tasks.
+        plan_id=new_plan_id(task.folder),
         content=sum(len(site.inventory.items) for site in sites),
         notes=tuple(notes),
         problems=tuple(problems),

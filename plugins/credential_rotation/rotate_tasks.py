@@ -20,13 +20,14 @@ from credential_rotation.asset_events import emit_rotated
 from credential_rotation.deadlines import deadlines_in_words, time_to_answer
 from credential_rotation.failure_marks import FailureMarks
 from credential_rotation.fleet_notes import leave_rotation
-from credential_rotation.journal import read_journals
+from credential_rotation.journal import read_journal, read_journals
 from credential_rotation.known_content import SiteMemory
 from credential_rotation.last_look import last_look
 from credential_rotation.messages import send_message
 from credential_rotation.pages.report_page import write_report_page
 from credential_rotation.plan_files import (
     Plan,
+    drop_plan,
     find_plan,
     read_batch,
     read_plan,
@@ -39,6 +40,7 @@ from credential_rotation.renewals import Arrival
 from credential_rotation.retry_policy import ConnectionsFailed, RunIsRed
 from credential_rotation.rotation.approval_question import question
 from credential_rotation.rotation.batches import label_of, split
+from credential_rotation.rotation.canary import in_turns, next_canaries
 from credential_rotation.rotation.credentials import SnowflakeCredential
 from credential_rotation.rotation.inventory import take_inventory
 from credential_rotation.rotation.outcomes import Outcome
@@ -65,7 +67,7 @@ ANSWER = "work/answer.json"
 def check_params() -> list[str]:
     """Refuse wrong input before anything is asked of Tableau; the Tableau connections to discover."""
     task = ThisTask()
-    task.forget_plan()
+    drop_plan(task.folder)
     with task.telling_problems():
         task.check_folder()
         check_connections(task.params, task.store)
@@ -75,7 +77,7 @@ def check_params() -> list[str]:
 def discover(tableau_conn_id: str) -> dict[str, Any]:
     """Read every connection of a site, and leave the inventory in a file."""
     task = ThisTask()
-    task.forget_plan()
+    drop_plan(task.folder)
     sites = len(task.params.tableau_conn_ids)
     in_flight = max(1, task.settings.requests_in_flight // sites)
     with task.telling_problems(), task.tableau(tableau_conn_id, in_flight=in_flight, sharers=sites) as hook:
@@ -102,9 +104,9 @@ def discover(tableau_conn_id: str) -> dict[str, Any]:
 
 
 def filter_connections() -> list[dict[str, Any]]:
-    """Decide on every connection, and leave the plan in a file; for each credential with targets its canary."""
+    """Decide on every connection, and leave the plan in a file; the canaries of credentials with targets, by item."""
     task = ThisTask()
-    task.forget_plan()
+    drop_plan(task.folder)
     # What a person said of an earlier plan, before somebody cleared it, is not said of this one.
     task.folder.remove(ANSWER)
     with task.telling_problems():
@@ -120,11 +122,11 @@ def filter_connections() -> list[dict[str, Any]]:
         log.warning("%s", note)
     return [
         {
-            "label": label_of(candidates[:1]),
+            "label": label_of(next_canaries(candidates)),
             "plan_id": plan.plan_id,
             "candidates": [candidate.brief() for candidate in candidates],
         }
-        for candidates in canaries.values()
+        for candidates in in_turns(canaries)
     ]
 
 
@@ -152,27 +154,48 @@ def _refused_by_snowflake(task: ThisTask, plan: Plan, credentials: Sequence[Snow
 
 
 def validate_one(canary: dict[str, Any]) -> dict[str, Any]:
-    """Update one connection of a credential, and prove it, before any other is touched."""
+    """Update one connection of a credential, and prove it, before any other is touched.
+
+    Of several credentials, where these connections are in one item.
+    """
     task = ThisTask()
-    for values in canary["candidates"]:
-        target = replace(ConnectionRecord.from_dict(values), canary=True)
-        batch = write_batch(task.folder, canary["plan_id"], [target])
-        # A failed canary stops its own credential; it is not to count against the others' max_failures.
-        result = update_targets(task, canary["plan_id"], f"canary-{batch}", [target], in_flight=1, marks=None)
-        if Outcome.GONE not in result:
-            return result
-        log.info("%s was deleted meanwhile; the next one takes its place.", target.title)
-    raise ConnectionsFailed("Whatever could be validated on was deleted meanwhile. Run again.")
+    plan_id = canary["plan_id"]
+    candidates = [replace(ConnectionRecord.from_dict(values), canary=True) for values in canary["candidates"]]
+    batch = f"canary-{write_batch(task.folder, plan_id, candidates)}"
+    result: dict[str, Any] = {}
+    failed: ConnectionsFailed | None = None
+    gone, left = _gone(task, plan_id, batch), candidates
+    while targets := next_canaries(left, gone):
+        try:
+            # A failed canary stops its own credential; it is not to count against the others' max_failures.
+            result = update_targets(task, plan_id, batch, targets, in_flight=1, marks=None)
+        except ConnectionsFailed as problem:
+            failed = problem
+        gone = _gone(task, plan_id, batch)
+        replaced = {target.snowflake_conn_id for target in targets if target.key in gone}
+        left = [each for each in left if each.snowflake_conn_id in replaced]
+    if failed:
+        raise failed
+    if len(next_canaries(candidates, gone)) < len(next_canaries(candidates)):
+        raise ConnectionsFailed("Whatever could be validated on was deleted meanwhile. Run again.")
+    return result
+
+
+def _gone(task: ThisTask, plan_id: str, batch: str) -> set[str]:
+    return {each.key for each in read_journal(task.folder, plan_id, batch) if each.outcome is Outcome.GONE}
 
 
 def question_for_approval() -> str | None:
-    """What a person is asked before the rest is updated; None when the run asks nobody."""
+    """What a person is asked before the rest is updated; None when the run asks nobody, or nothing is left."""
     task = ThisTask()
     if not task.params.require_approval:
         return None
     plan = read_plan(task.folder)
     _, records = read_journals(task.folder, plan.plan_id)
-    asked = question(plan.records, [record for record in records if record.canary], plan.left(records))
+    left = plan.left(records)
+    if not left:
+        return None
+    asked = question(plan.records, [record for record in records if record.canary], left)
     return "\n\n".join([asked, *(f"**{said}**" for said in _deadlines(task, None))])
 
 

@@ -5,10 +5,9 @@
     report.json, report.csv, report.html
     work/run.json                       shows that the folder can be written
     work/inventory-<connection>.json
-    work/plan.json                      what is decided on each connection
-    work/updated.json                   what was updated by earlier plans, before a person cleared tasks
+    work/plan.json                      what is decided on each connection; gone while a new plan is being made
+    work/plans/<plan>.json              of each plan of the run: its sites, and fingerprints of the tokens it is for
     work/answer.json                    what a person said who was asked to approve
-    work/<plan>/credentials.json        fingerprints of the tokens that the plan is for
     work/<plan>/batches/<batch>.json    the targets of a mapped task
     work/<plan>/journals/<batch>.json   their outcomes, while the task works
     work/<plan>/failed-<time>/...       one for each failure that stands (failure_marks)
@@ -17,6 +16,9 @@
 
 They are files and not XComs, because an inventory may be large; and not Airflow's task state store, because the report
 must see what a killed task had done, and a task reads no other task's state. None holds a secret.
+
+A run whose tasks a person clears plans again. What its earlier plans have led to stays, and is always read with the
+rest: a task of an earlier plan may still be writing.
 """
 
 from __future__ import annotations

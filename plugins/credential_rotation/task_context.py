@@ -15,7 +15,6 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from credential_rotation.dag_params import rotation_params
 from credential_rotation.hooks.tableau import TableauHook
 from credential_rotation.ledgers import Ledgers
-from credential_rotation.plan_files import drop_plan
 from credential_rotation.rotation import credentials
 from credential_rotation.rotation.credentials import SnowflakeCredential, UnusableCredential
 from credential_rotation.rotation.params import RotationParams
@@ -88,11 +87,6 @@ class ThisTask(RunningTask):
     def generation(self) -> str:
         """Tells a run that a person has started again, by clearing tasks, from what it was before."""
         return f"{self.started_at:%Y%m%dT%H%M%S}" if self.started_at else "0"
-
-    def forget_plan(self) -> None:
-        """Forget the plan of this run, which was started again; what it did is put down first."""
-        self.ledgers.close_plan(self.run_id)
-        drop_plan(self.folder)
 
     def credential(self, conn_id: str) -> SnowflakeCredential:
         """A Snowflake credential as this run embeds it: in a roll-back, with the previous secret.

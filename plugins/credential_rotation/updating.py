@@ -138,8 +138,6 @@ def _checked_in_snowflake(
 
     :return: the canaries to continue with. One that may hold a refused token, since an earlier try was killed, is to be
         put back.
-    :raises ConnectionsFailed: when Snowflake refuses it, and nothing was written
-    :raises SnowflakeUnreachable: when Snowflake can't be asked
     """
     continued = []
     for target in targets:
@@ -159,18 +157,14 @@ def _checked_in_snowflake(
                 journal.note(stage.record)
                 if stage.record.undoing:
                     continued.append(stage.record)
-                continue
-            if target.touched:
+            elif target.touched:
                 continued.append(target)
-                continue
-            if not refused:
-                reason += " If Airflow is not to reach Snowflake, set CREDENTIAL_ROTATION_SNOWFLAKE_CHECK to off."
-            final = refused or task.is_last_try
-            journal.note(replace(target, outcome=Outcome.NOT_ATTEMPTED, reason=reason, retriable=not final))
-            if final:
-                journal.finish()
-                raise ConnectionsFailed(f"{reason} Nothing was written to Tableau for it.") from None
-            raise
+            else:
+                if not refused:
+                    reason += " If Airflow is not to reach Snowflake, set CREDENTIAL_ROTATION_SNOWFLAKE_CHECK to off."
+                reason += " Nothing was written to Tableau for it."
+                retriable = not refused and not task.is_last_try
+                journal.note(replace(target, outcome=Outcome.NOT_ATTEMPTED, reason=reason, retriable=retriable))
         else:
             continued.append(target)
     return continued

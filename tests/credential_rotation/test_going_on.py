@@ -23,7 +23,16 @@ from credential_rotation.rotation.snowflake_words import SnowflakeRefused, Snowf
 from credential_rotation.tableau.errors import RedirectRefused
 from credential_rotation.updating import update_targets
 from sandbox.tableau import Connection as SandboxConnection
-from sandbox.tableau import Content, JobOutcome, Redirect, ServerError, TableauServer, TableauState
+from sandbox.tableau import (
+    Content,
+    JobOutcome,
+    Redirect,
+    SandboxCredential,
+    ServerError,
+    TableauCode,
+    TableauServer,
+    TableauState,
+)
 from tests.credential_rotation.mapped_tasks import PLAN, hold_in_airflow, targets_on, task_of
 from tests.dags.small_tableau import ACCOUNT, BI, ETL, embedding
 
@@ -74,6 +83,11 @@ class Tries:
     def records(self) -> dict[str, ConnectionRecord]:
         """What is known of each connection, by the name of its item."""
         return {record.content_name: record for record in read_journals(self.task.folder, PLAN)[1]}
+
+    def all(self) -> list[ConnectionRecord]:
+        """What is known of all connections, in the order of the targets."""
+        known = {record.key: record for record in read_journals(self.task.folder, PLAN)[1]}
+        return [known[target.key] for target in self.targets if target.key in known]
 
     def outcomes(self) -> dict[str, Outcome | None]:
         return {name: record.outcome for name, record in self.records().items()}
@@ -375,7 +389,7 @@ def test_a_canary_that_could_not_be_asked_about_is_asked_about_in_the_next_try(
 ) -> None:
     tries = with_check(begin(canary=True))
     airflow.answers = {ETL.new_secret: OUT_OF_REACH}
-    assert [tries(), tries()] == [SnowflakeUnreachable] * 2
+    assert [tries(), tries()] == [ConnectionsUnfinished] * 2
     assert (tries.outcomes(), canary.writes) == ({"Canary": Outcome.NOT_ATTEMPTED}, [])
     airflow.answers = {}
     assert tries() == {"updated": 1}
@@ -394,6 +408,56 @@ def test_a_canary_that_snowflake_does_not_let_in_before_it_is_written_is_not_wri
     assert (record.outcome, record.retriable, canary.writes) == (Outcome.NOT_ATTEMPTED, False, [])
     airflow.answers = {}
     assert tries() == {"updated": 1}  # a person cleared it
+
+
+@pytest.fixture
+def both(state: TableauState) -> Content:
+    """A workbook in which the canaries of both credentials are."""
+    return state.site.add_workbook("Both", connections=[embedding(ETL), embedding(BI)])
+
+
+def embedded(content: Content) -> list[bool]:
+    """Of the connections of ETL and of BI, whether they hold the token of today."""
+    tokens = (ETL.new_secret, BI.new_secret)
+    return [each.password == token for each, token in zip(content.connections, tokens, strict=True)]
+
+
+@pytest.mark.parametrize("refused", [ETL, BI], ids=["the first", "the second"])
+def test_a_token_that_snowflake_refuses_does_not_stop_the_canary_of_another_in_the_same_item(
+    begin: Begin, airflow: Airflow, both: Content, refused: SandboxCredential
+) -> None:
+    tries = with_check(begin(canary=True, canary_proof="saved"))
+    airflow.answers = {refused.new_secret: SnowflakeRefused("Programmatic access token is invalid.")}
+    assert tries() is ConnectionsFailed
+    assert embedded(both) == [refused is BI, refused is ETL]
+    [reason] = [each.reason for each in tries.all() if each.outcome is Outcome.NOT_ATTEMPTED]
+    assert str(reason).endswith("is invalid. Nothing was written to Tableau for it.")
+    assert sorted(airflow.asked) == sorted([ETL.new_secret, BI.new_secret])
+    airflow.answers = {}
+    assert tries() == {"updated": 2}  # a person cleared it
+    assert [len(each.writes) for each in both.connections] == [1, 1]
+
+
+def test_a_refused_sign_in_is_not_repeated_while_another_canary_in_the_item_is_tried_again(
+    begin: Begin, airflow: Airflow, both: Content
+) -> None:
+    tries = with_check(begin(canary=True, canary_proof="saved"))
+    airflow.answers = {ETL.new_secret: SnowflakeRefused("no"), BI.new_secret: OUT_OF_REACH}
+    assert [tries(), tries(), tries()] == [ConnectionsUnfinished] * 3
+    del airflow.answers[BI.new_secret]
+    assert tries() is ConnectionsFailed
+    assert embedded(both) == [False, True]
+    assert airflow.asked.count(ETL.new_secret) == 1
+
+
+def test_a_canary_that_fails_is_put_back_and_the_other_in_the_item_stays(
+    begin: Begin, tableau: TableauServer, both: Content
+) -> None:
+    tableau.faults.script("query_connections", TableauCode("403004", "No."), {"content_id": both.id})
+    tries = begin(canary=True, canary_proof="saved")
+    assert tries() is ConnectionsFailed
+    assert embedded(both) == [False, True]
+    assert [each.outcome for each in tries.all()] == [Outcome.ROLLED_BACK, Outcome.UPDATED]
 
 
 @pytest.mark.parametrize("check", [True, False])

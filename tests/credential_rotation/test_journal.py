@@ -12,7 +12,7 @@ import pytest
 
 from credential_rotation import journal as journal_module
 from credential_rotation.failure_marks import FailureMarks
-from credential_rotation.journal import Journal, read_journals
+from credential_rotation.journal import Journal, read_journal, read_journals
 from credential_rotation.rotation.outcomes import Outcome, Proof
 from credential_rotation.rotation.proof import Proving
 from credential_rotation.rotation.records import ConnectionRecord
@@ -223,11 +223,24 @@ def test_another_task_and_another_plan_have_journals_of_their_own(folder: RunFol
     assert records == [updated(TARGETS[0])]
 
 
-def test_what_is_no_target_any_more_is_forgotten(folder: RunFolder) -> None:
-    journal = start(folder)
-    journal.note(updated(TARGETS[0]))
+def test_what_became_of_targets_stays_when_it_is_the_turn_of_others(folder: RunFolder) -> None:
+    journal = start(folder, targets=TARGETS[:2])
+    journal.begin(TARGETS[1])
+    journal.note(updated(TARGETS[0]))  # never closed
     journal.close()
-    assert start(folder, targets=TARGETS[1:]).records() == []
+    others = start(folder, targets=TARGETS[2:])
+    assert (others.records(), others.left()) == ([updated(TARGETS[0])], TARGETS[2:])
+    others.note(updated(TARGETS[2]))
+    others.close()
+    assert read_journal(folder, PLAN, "update-0") == [updated(TARGETS[0]), updated(TARGETS[2])]
+    assert read_journals(folder, PLAN)[0] == keys(TARGETS[:3])
+
+
+def test_of_a_canary_each_step_is_in_the_file_at_once_however_many_there_are(folder: RunFolder) -> None:
+    canaries = [replace(each, canary=True) for each in TARGETS[:2]]
+    saved = replace(canaries[0], attempts=1, touched=True, proving=Proving("2026-11-24T04:00:00Z", since=1.5))
+    start(folder, targets=canaries).note(saved)  # never closed
+    assert start(folder, targets=canaries).left() == [saved, canaries[1]]
 
 
 def test_many_threads_may_note(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from airflow.sdk import ObjectStoragePath
 from credential_rotation.fingerprint import Fingerprints
 from credential_rotation.journal import Journal
 from credential_rotation.ledgers import Ledgers
-from credential_rotation.plan_files import Plan, drop_plan, write_plan
+from credential_rotation.plan_files import Plan, drop_plan, new_plan_id, write_batch, write_plan
 from credential_rotation.rotation.credentials import SnowflakeCredential
 from credential_rotation.rotation.ledger import Ledger
 from credential_rotation.rotation.outcomes import Exclusion, Outcome, Proof
@@ -79,7 +79,7 @@ class Runs:
         self, run_id: str, targets: Sequence[ConnectionRecord], credential: SnowflakeCredential = CREDENTIAL
     ) -> str:
         """What filter_connections does."""
-        plan_id = uuid.uuid4().hex[:12]
+        plan_id = new_plan_id(self.folder(run_id))
         plan = Plan(plan_id, len(targets), (), (), tuple(targets), SITES)
         write_plan(self.folder(run_id), plan, [credential], FINGERPRINTS)
         self.ledgers.open(run_id)
@@ -89,12 +89,18 @@ class Runs:
         self, run_id: str, plan_id: str, targets: Sequence[ConnectionRecord], done: Sequence[ConnectionRecord]
     ) -> None:
         """What a mapped task does."""
-        journal = Journal(self.folder(run_id), plan_id, uuid.uuid4().hex, targets)
-        for each in targets:
-            journal.begin(each)
+        journal = self.begin(run_id, plan_id, targets)
         for record in done:
             journal.note(record)
         journal.close()
+
+    def begin(self, run_id: str, plan_id: str, targets: Sequence[ConnectionRecord]) -> Journal:
+        """What a mapped task does that is killed, or has not come further yet."""
+        folder = self.folder(run_id)
+        journal = Journal(folder, plan_id, write_batch(folder, plan_id, targets), targets)
+        for each in targets:
+            journal.begin(each)
+        return journal
 
     def run(
         self,
@@ -108,7 +114,6 @@ class Runs:
 
     def clear(self, run_id: str) -> None:
         """What the first tasks of a run do that a person started again."""
-        self.ledgers.close_plan(run_id)
         drop_plan(self.folder(run_id))
 
     def open(self) -> list[str]:
@@ -344,10 +349,12 @@ def test_a_note_of_an_open_run_that_says_nothing_is_taken_away(ledgers: Ledgers,
 @pytest.mark.parametrize(
     ("name", "spoilt"),
     [
-        ("work/plan.json", '{"plan_id": "abc"}'),
-        ("work/plan.json", "[]"),
-        ("work/{plan}/credentials.json", '{"snowflake_pat": {"login": "ETL_USER"}}'),
-        ("work/{plan}/credentials.json", '{"snowflake_pat": {"login": "A", "secrets": {"token": "b", "new": "c"}}}'),
+        ("work/plans/{plan}.json", "[1]"),
+        ("work/plans/{plan}.json", '{"credentials": {"snowflake_pat": {"login": "ETL_USER"}}}'),
+        (
+            "work/plans/{plan}.json",
+            '{"credentials": {"snowflake_pat": {"login": "A", "secrets": {"token": "b", "new": "c"}}}}',
+        ),
         ("work/{plan}/journals/x.json", '{"records": [{"key": "of another version"}]}'),
         ("work/{plan}/journals/x.json", '{"records": [{"content_type": "dashboard"}]}'),
         ("work/{plan}/journals/x.json", "[1, 2]"),
@@ -376,6 +383,7 @@ def test_the_tasks_of_an_old_run_do_not_overwrite_what_a_later_one_did(ledgers: 
     runs.run("run 2", [updated(TARGETS[0], 2)])
     ledgers.learn_from("run 2")
     runs.clear("run 1")
+    ledgers.learn_from("run 1")
     assert known(ledgers.read(SITE)) == {key(TARGETS[0]): "today"}
     assert ledgers.read(SITE).runs_of([TODAY])[-1] == "run 2"
 
@@ -387,12 +395,14 @@ def test_a_roll_back_in_between_is_not_undone_by_an_old_run_either(ledgers: Ledg
     runs.run("run 2", [rolled_back], credential=CREDENTIAL.reversed())
     ledgers.learn_from("run 2")
     runs.clear("run 1")
+    ledgers.learn_from("run 1")
     assert known(ledgers.read(SITE)) == {key(TARGETS[0]): "yesterday"}
 
 
 def test_clearing_filter_connections_keeps_what_the_plan_before_has_led_to(ledgers: Ledgers, runs: Runs) -> None:
     runs.run("run 1", [updated(TARGETS[0], 1), failed(TARGETS[1])])
     runs.clear("run 1")  # killed before its report, say
+    ledgers.learn_from_open_runs()
     assert known(ledgers.read(SITE)) == {key(TARGETS[0]): "today"}
     plan_id = runs.plan("run 1", [replace(TARGETS[0], outcome=Outcome.UNCHANGED), *TARGETS[1:]])
     runs.update("run 1", plan_id, TARGETS[1:], [updated(each, 2) for each in TARGETS[1:]])
@@ -416,9 +426,54 @@ def test_clearing_the_failed_updates_alone_keeps_the_plan_and_adds_to_what_is_kn
 def test_clearing_twice_changes_nothing(ledgers: Ledgers, runs: Runs) -> None:
     runs.run("run 1", [updated(TARGETS[0])])
     runs.clear("run 1")
+    ledgers.learn_from("run 1")
     before = ledgers.read(SITE).as_dict(), ledgers.updated_by("run 1")
     runs.clear("run 1")
+    ledgers.learn_from("run 1")
     assert (ledgers.read(SITE).as_dict(), ledgers.updated_by("run 1")) == before
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["ended", "killed"])
+@pytest.mark.parametrize("planned_again", [True, False], ids=["planned again", "not planned again"])
+def test_what_a_task_was_writing_while_its_plan_was_dropped_is_known(
+    ledgers: Ledgers, runs: Runs, *, planned_again: bool, ended: bool
+) -> None:
+    """A person clears `discover` alone while a canary writes."""
+    before = replace(TARGETS[0], username="OLD_USER")
+    runs.run("run 0", [updated(before)], credential=CREDENTIAL.reversed())
+    ledgers.learn_from("run 0")
+    canary = runs.begin("run 1", runs.plan("run 1", [before]), [before])
+    runs.clear("run 1")
+    ledgers.learn_from_open_runs()
+    if planned_again:
+        runs.plan("run 1", TARGETS)
+    if ended:
+        canary.note(updated(before, 5))
+        canary.close()
+    ledgers.learn_from("run 1")
+    assert ledgers.updated_by("run 1") == {before.key: updated(before, 5) if ended else before}
+    assert known(ledgers.read(SITE)) == ({key(before): "today"} if ended else {})
+
+
+def test_what_two_plans_of_a_run_embedded_is_known_by_the_token_of_each(ledgers: Ledgers, runs: Runs) -> None:
+    runs.run("run 1", [updated(TARGETS[0])], TARGETS[:1], CREDENTIAL.reversed())
+    runs.clear("run 1")  # the wrong secret was in Airflow
+    runs.run("run 1", [updated(TARGETS[1])], TARGETS[1:2])
+    ledgers.learn_from("run 1")
+    assert known(ledgers.read(SITE)) == {key(TARGETS[0]): "yesterday", key(TARGETS[1]): "today"}
+    assert ledgers.embedded_by("run 1") == {"snowflake_pat": TODAY}
+
+
+def test_what_a_task_of_a_dropped_plan_wrote_last_counts_although_a_later_plan_is_read_after_it(
+    ledgers: Ledgers, runs: Runs
+) -> None:
+    late = runs.begin("run 1", runs.plan("run 1", TARGETS[:1], CREDENTIAL.reversed()), TARGETS[:1])
+    runs.clear("run 1")
+    runs.run("run 1", [updated(TARGETS[0], 1)])
+    late.note(updated(TARGETS[0], 2))
+    late.close()
+    ledgers.learn_from("run 1")
+    assert known(ledgers.read(SITE)) == {key(TARGETS[0]): "yesterday"}
 
 
 # What a run updated, for a roll-back
@@ -487,17 +542,20 @@ def test_which_token_a_run_embedded_is_known_by_its_credential(ledgers: Ledgers,
     assert ledgers.embedded_by("no such run") == {}
 
 
-@pytest.mark.parametrize("spoilt", ["[]", '{"snowflake_pat": {"login": "ETL_USER"}}', '{"snowflake_pat": 7}'])
+@pytest.mark.parametrize("spoilt", ["[]", '{"credentials": {"snowflake_pat": {"login": "ETL_USER"}}}', "7"])
 def test_of_a_run_whose_files_nobody_understands_no_token_is_known(ledgers: Ledgers, runs: Runs, spoilt: str) -> None:
     plan_id = runs.plan("run 1", TARGETS)
-    runs.folder("run 1").write_text(f"work/{plan_id}/credentials.json", spoilt)
+    runs.folder("run 1").write_text(f"work/plans/{plan_id}.json", spoilt)
     assert ledgers.embedded_by("run 1") == {}
 
 
-def test_of_a_run_whose_files_nobody_understands_it_is_not_known_what_it_updated(ledgers: Ledgers, runs: Runs) -> None:
-    runs.run("run 1", [updated(TARGETS[0])])
-    runs.folder("run 1").write_text("work/updated.json", '[{"of": "another version"}]')
+def test_of_a_plan_whose_files_nobody_understands_it_is_not_known_what_it_led_to(ledgers: Ledgers, runs: Runs) -> None:
+    plan_id = runs.plan("run 1", TARGETS)
+    runs.update("run 1", plan_id, TARGETS[:1], [updated(TARGETS[0])])
+    runs.folder("run 1").write_text(f"work/{plan_id}/journals/x.json", '{"records": [{"of": "another version"}]}')
     assert ledgers.updated_by("run 1") == {}
+    runs.run("run 1", [updated(TARGETS[1])], TARGETS[1:2])
+    assert ledgers.updated_by("run 1").keys() == {TARGETS[1].key}
 
 
 # The files
@@ -620,11 +678,9 @@ def test_no_file_holds_a_secret_or_a_hash_that_anybody_could_make(tmp_path: Path
     proving = replace(TARGETS[3], touched=True, proving=Proving("2026-11-24T05:00:00Z", since=0))
     runs.run("run 1", [updated(TARGETS[0]), failed(TARGETS[1]), put_back, proving])
     ledgers.learn_from("run 1")
-    runs.clear("run 1")
     ledgers.open("run 1")
     secrets = dict(zip(("today", "yesterday"), CREDENTIAL.secrets, strict=True))
-    files = {path.name for path in tmp_path.rglob("*") if path.is_file()}
-    assert {"updated.json", "credentials.json"} <= files
+    assert any(tmp_path.rglob("plans/*.json"))
     assert Scanner(traces_of(secrets)).folder(tmp_path) == []
     # It is there, though; and under another key it would be another.
     assert Scanner({"fingerprint": TODAY}).folder(tmp_path / "ledger")

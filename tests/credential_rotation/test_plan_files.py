@@ -14,9 +14,13 @@ from credential_rotation.plan_files import (
     check_token,
     drop_plan,
     find_plan,
+    find_sites,
+    new_plan_id,
+    plans_of,
     read_batch,
     read_plan,
     read_secrets,
+    read_sites,
     write_batch,
     write_plan,
 )
@@ -118,6 +122,18 @@ def test_a_dropped_plan_is_gone_and_what_needs_one_says_where_it_may_be(folder: 
     assert find_plan(folder) is None
     with pytest.raises(FilesNotShared, match="CREDENTIAL_ROTATION_REPORTS"):
         read_plan(folder)
+
+
+def test_what_a_dropped_plan_was_for_stays_known_and_the_next_one_comes_after_it(folder: RunFolder) -> None:
+    plan_ids = []
+    for _ in range(12):
+        plan_ids.append(new_plan_id(folder))
+        write_plan(folder, replace(PLAN, plan_id=plan_ids[-1]), [CREDENTIAL], FINGERPRINTS)
+        drop_plan(folder)
+    assert plans_of(folder) == plan_ids
+    assert find_sites(folder) == ("", {})
+    assert read_sites(folder, plan_ids[0]) == PLAN.sites
+    assert read_secrets(folder, plan_ids[0]).keys() == {"snowflake_etl"}
 
 
 def test_no_file_of_a_plan_holds_a_secret_or_a_hash_that_anybody_could_make(folder: RunFolder, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,14 @@ from airflow.sdk.exceptions import AirflowRescheduleException
 from airflow.sdk.execution_time.comms import PutVariable
 
 from credential_rotation import running_task, task_context
-from credential_rotation.fingerprint import Fingerprints, NoFingerprints
+from credential_rotation.fingerprint import NoFingerprints
 from credential_rotation.hooks.tableau import TableauHook
-from credential_rotation.journal import Journal
-from credential_rotation.plan_files import Plan, find_plan, write_plan
 from credential_rotation.rotation.credentials import UnusableCredential
-from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.wrong_input import UnusableParams
 from credential_rotation.tableau.errors import NotAllowed
 from credential_rotation.task_context import ThisTask, check_connections, credential
 from credential_rotation.token_stores.kept import KeptToken
-from tests.builders import DEFAULTS, rotation_params, snowflake_credential, target
+from tests.builders import DEFAULTS, rotation_params
 from tests.credential_rotation.supervising import Supervisor
 from tests.credential_rotation.token_keeping import MemoryTokenStore
 
@@ -330,23 +327,6 @@ class TestTask:
         assert TOKEN not in str(raised.value)
         with pytest.raises(UnusableParams, match="previous_password"):
             check_connections(rotation_params(roll_back=True), MemoryTokenStore())
-
-    def test_a_plan_that_is_forgotten_has_taught_the_ledger_first(self, start: Start) -> None:
-        task = start()
-        record = target(1, embed_password=True, updated_at="2026-11-24T04:00:00Z")
-        plan = Plan("abc", 1, (), (), (record,), {"tableau_default": "https://tableau.acme.example|"})
-        ours = Fingerprints(b"a key")
-        write_plan(task.folder, plan, [snowflake_credential()], ours)
-        journal = Journal(task.folder, "abc", "batch", [record])
-        saved = {"saved_at": "2026-11-24T04:00:01+00:00", "item_updated_at": record.updated_at}
-        journal.note(replace(record, outcome=Outcome.UPDATED, touched=True, **saved))
-        journal.close()
-        start().forget_plan()
-        assert find_plan(task.folder) is None
-        ledger = task.ledgers.read("https://tableau.acme.example|")
-        assert ledger.is_current(record, ours.of("new-token"), "ETL_USER")
-        assert task.ledgers.updated_by(task.run_id).keys() == {record.key}
-        start().forget_plan()
 
     @pytest.mark.parametrize(("sharers", "per_minute"), [(1, 60.0), (8, 7.5)])
     def test_parallel_tasks_share_the_quota(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sandbox.tableau import (
@@ -80,22 +81,26 @@ class DeletedJustBefore(Fault):
 
 
 @dataclass(frozen=True)
-class PublishedAgainJustBefore(Fault):
-    """An author publishes the item, with its old LUIDs, a few seconds before this request."""
+class Meanwhile(Fault):
+    """Something happens while this request is on its way."""
 
-    word = "published"
-    site: Site | None = None
-    content: Content | None = None
-    password: str = "an author's password"
-    new_ids: bool = False
+    word = "meanwhile"
+    happens: Callable[[], object] = lambda: None
 
     def play(self, exchange: Exchange) -> Answer:
-        """Publish, then go on."""
-        assert self.site is not None
-        assert self.content is not None
-        self.site.clock.advance(seconds=5)
-        self.site.republish(self.content, self.password, new_ids=self.new_ids)
+        """Let it happen, then go on."""
+        self.happens()
         return exchange.answer()
+
+
+def published_again_just_before(site: Site, content: Content, *, new_ids: bool = False) -> Meanwhile:
+    """An author publishes the item, with its old LUIDs if nothing else is said, five seconds after what was before."""
+
+    def publish() -> None:
+        site.clock.advance(seconds=5)
+        site.republish(content, "an author's password", new_ids=new_ids)
+
+    return Meanwhile(publish)
 
 
 @dataclass(frozen=True)

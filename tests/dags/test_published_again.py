@@ -9,7 +9,7 @@ import pytest
 from sandbox.tableau import Pass, TableauServer, TableauState
 from sandbox.tableau.server import _Handler
 from tests.dags.rotations import Rotations, holds_today
-from tests.dags.small_tableau import BI, ETL, PublishedAgainJustBefore, canary_of, embedding, small_tableau
+from tests.dags.small_tableau import BI, ETL, canary_of, embedding, published_again_just_before, small_tableau
 
 Serve = Callable[[TableauState], TableauServer]
 
@@ -38,7 +38,7 @@ def test_a_run_that_it_happens_in_is_red_and_says_where(rotate: Rotations, serve
     site = tableau.state.site
     content = canary_of(site, ETL)
     # Looked at by its own task first, and then by the report.
-    fault = PublishedAgainJustBefore(site=site, content=content)
+    fault = published_again_just_before(site, content)
     tableau.faults.script("list_datasources", [Pass(), fault])
     run = rotate(tableau, connections_per_task=5)
     assert run.state == "failed"
@@ -57,7 +57,7 @@ def test_so_is_one_that_found_nothing_to_do(rotate: Rotations, serve: Serve) -> 
     tableau = serve(small_tableau(ETL, BI))
     site = tableau.state.site
     assert rotate(tableau, connections_per_task=5).state == "success"
-    tableau.faults.script("list_datasources", [Pass(), PublishedAgainJustBefore(site=site, content=site.contents[0])])
+    tableau.faults.script("list_datasources", [Pass(), published_again_just_before(site, site.contents[0])])
     run = rotate(tableau, connections_per_task=5)
     assert (run.state, len(run.rows("failed"))) == ("failed", 1)
     assert rotate(tableau, connections_per_task=5).state == "success"
@@ -83,7 +83,7 @@ def test_between_a_canary_and_the_rest_of_its_item_it_is_written_over(rotate: Ro
     workbook = site.add_workbook("two", connections=[embedding(ETL), embedding(ETL)])
     tableau = serve(state)
     # Before the update of the second connection.
-    fault = PublishedAgainJustBefore(site=site, content=workbook)
+    fault = published_again_just_before(site, workbook)
     tableau.faults.script("update_connection", [Pass(), fault])
     run = rotate(tableau, connections_per_task=5)
     assert run.state == "success"

@@ -6,9 +6,27 @@ from collections.abc import Callable
 
 import pytest
 
-from sandbox.tableau import HtmlPage, RawAnswer, ServerError, TableauCode, TableauServer, TableauState
+from sandbox.tableau import (
+    Content,
+    HtmlPage,
+    RawAnswer,
+    SandboxCredential,
+    ServerError,
+    TableauCode,
+    TableauServer,
+    TableauState,
+)
 from tests.dags.rotations import Rotations, holds_today
-from tests.dags.small_tableau import BI, ETL, MARKETING, DeletedJustBefore, RevokedJustBefore, canary_of, small_tableau
+from tests.dags.small_tableau import (
+    BI,
+    ETL,
+    MARKETING,
+    DeletedJustBefore,
+    RevokedJustBefore,
+    canary_of,
+    embedding,
+    small_tableau,
+)
 
 USERS = (ETL, BI, MARKETING)
 
@@ -31,6 +49,64 @@ def test_where_one_credential_fails_its_canary_only_the_others_are_rotated(
     ]
     assert len(run.rows("updated")) == 6
     assert sorted(run.states("validate_one")) == ["failed", "success", "success"]
+
+
+def one_workbook_of_two() -> tuple[TableauState, Content]:
+    """A workbook with a connection of each of two credentials."""
+    state = small_tableau()
+    account = state.accounts.accounts[ETL.account]
+    for credential in (ETL, BI):
+        state.site.credentials[credential.name] = credential
+        account.add_user(credential.login, [credential.secret, credential.new_secret])
+    return state, state.site.add_workbook("Both", connections=[embedding(ETL), embedding(BI)])
+
+
+def test_two_credentials_whose_only_targets_are_in_one_workbook_are_validated_in_one_task(
+    rotate: Rotations, serve: Callable[[TableauState], TableauServer]
+) -> None:
+    state, both = one_workbook_of_two()
+    run = rotate(serve(state), canary_proof="saved")
+    assert run.state == "success"
+    assert [row["canary"] for row in run.rows("updated")] == [True, True]
+    assert run.states("validate_one") == ["success"]
+    assert run.labels("validate_one") == ["Default › Both · BI_USER, ETL_USER"]
+    assert [each.password for each in both.connections] == [ETL.new_secret, BI.new_secret]
+
+
+@pytest.mark.parametrize("failing", [ETL, BI], ids=["ETL", "BI"])
+def test_where_one_canary_of_an_item_fails_the_other_is_good_and_its_credential_is_rotated(
+    rotate: Rotations, serve: Callable[[TableauState], TableauServer], failing: SandboxCredential
+) -> None:
+    state, both = one_workbook_of_two()
+    good = BI if failing is ETL else ETL
+    for credential in (ETL, BI):
+        state.site.add_datasource(credential.name, connections=[embedding(credential)])
+    tableau = serve(state)
+    [connection] = [each for each in both.connections if each.username == failing.login]
+    tableau.faults.script("update_connection", TableauCode("403004", "No."), {"connection_id": connection.id})
+    run = rotate(tableau, canary_proof="saved", validate_on=both.id)
+    assert (run.state, run.states("validate_one")) == ("failed", ["failed"])
+    targets = [row for row in run.rows() if row["snowflake_conn_id"]]
+    of_good, of_failing = f"snowflake_{good.name}", f"snowflake_{failing.name}"
+    assert {(row["content_name"], row["snowflake_conn_id"]): row["outcome"] for row in targets} == {
+        ("Both", of_good): "updated",
+        (good.name, of_good): "updated",
+        ("Both", of_failing): "failed",
+        (failing.name, of_failing): "not_attempted",
+    }
+    assert run.states("update_connections") == ["success"]
+
+
+@pytest.mark.parametrize("require_approval", [True, False])
+def test_where_every_canary_fails_nobody_is_asked_and_nothing_follows(
+    rotate: Rotations, serve: Callable[[TableauState], TableauServer], *, require_approval: bool
+) -> None:
+    tableau = serve(small_tableau(ETL))
+    tableau.faults.script("update_connection", TableauCode("403004", "No."))
+    run = rotate(tableau, require_approval=require_approval)
+    assert run.state == "failed"
+    assert run.states("update_connections") == ["skipped"]
+    assert (len(run.rows("failed")), len(run.rows("not_attempted"))) == (1, 2)
 
 
 def test_where_one_update_is_refused_the_others_go_on_and_the_run_is_red(

@@ -12,7 +12,7 @@ from sandbox.leaks import Scanner
 from sandbox.tableau import JobOutcome, SandboxCredential, TableauServer, TableauState, build_site
 from sandbox.verdict import judge, take_snapshot
 from tests.dags.rotations import Rotations, holds_today, written
-from tests.dags.small_tableau import BI, ETL, MARKETING, embedding, small_tableau
+from tests.dags.small_tableau import BI, ETL, MARKETING, Meanwhile, embedding, small_tableau
 
 Serve = Callable[[TableauState], TableauServer]
 
@@ -216,6 +216,24 @@ def test_a_roll_back_takes_back_what_several_runs_embedded(rotate: Rotations, se
     [note] = [note for note in run.report["notes"] if "rolls back" in note]
     assert f"1 of run '{part.run_id}'" in note
     assert f"2 of run '{rest.run_id}'" in note
+
+
+def test_a_roll_back_takes_back_a_canary_that_was_being_written_while_discover_was_cleared_alone(
+    rotate: Rotations, serve: Serve
+) -> None:
+    tableau = serve(small_tableau(ETL))
+
+    def discover_is_cleared() -> None:
+        plans = (rotate.airflow.home / "credential_rotation" / stage.DAG_ID).glob("*/work/plan.json")
+        max(plans, key=lambda path: path.stat().st_mtime).unlink()
+
+    tableau.faults.script("update_connection", Meanwhile(discover_is_cleared))
+    assert rotate(tableau).state == "failed"
+    assert list(holds_today(tableau).values()).count(True) == 1
+    run = rotate(tableau, roll_back=True)
+    assert run.state == "success"
+    assert [row["canary"] for row in run.rows("rolled_back")] == [True]
+    assert set(holds_today(tableau).values()) == {False}
 
 
 def test_a_roll_back_to_a_secret_that_is_dead_fails_its_canary_and_the_token_stays(

@@ -80,7 +80,7 @@ def _by_item(group: list[ConnectionRecord]) -> list[ConnectionRecord]:
 def label_of(targets: Sequence[ConnectionRecord]) -> str:
     """What the UI shows of a mapped task: "Sales › Orders · ETL_USER"."""
     first, last = targets[0], targets[-1]
-    label = f"{first.title} · {first.username}"
-    if len(targets) > 1:
+    label = f"{first.title} · {', '.join(dict.fromkeys(target.username for target in targets))}"
+    if last.content_id != first.content_id:
         label = f"{len(targets)} connections · {first.title} … {last.title}"
     return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
 
 from credential_rotation.rotation.outcomes import Proof
 from credential_rotation.rotation.proof import ways_to_prove
@@ -32,6 +33,7 @@ def choose_canaries(targets: Sequence[ConnectionRecord], validate_on: str | None
     """For each credential that has targets, the one to validate on, and who takes its place if it is deleted meanwhile.
 
     It is the one that can be proved best, and would hurt least if it failed: few workbooks depend on it, it is small.
+    No two credentials have candidates in one item, those excepted whose canaries both lie there: see :func:`in_turns`.
 
     :param targets: what is to be updated
     :param validate_on: LUID of a content item or connection that is to be it; for credentials without a target there,
@@ -46,17 +48,51 @@ def choose_canaries(targets: Sequence[ConnectionRecord], validate_on: str | None
             f"validate_on: {validate_on} is the LUID of no target. A dry run lists the targets; filters and ids narrow "
             "them."
         )
-    chosen: dict[str, list[ConnectionRecord]] = {}
-    taken: set[str] = set()
+    in_order: dict[str, list[ConnectionRecord]] = {}
+    # By item, the item whose canaries it is for.
+    taken: dict[str, str] = {}
     for conn_id, candidates in sorted(by_credential.items()):
-        in_order = sorted(candidates, key=lambda target: _order(target, validate_on, taken))
-        chosen[conn_id] = in_order[:_CANDIDATES]
-        first = in_order[0]
-        taken.add(first.content_id)
+        in_order[conn_id] = sorted(candidates, key=lambda target: _order(target, validate_on, taken))
+        first = in_order[conn_id][0]
+        taken[first.content_id] = first.content_id
         asked_for = validate_on and is_at(first, validate_on)
         why = "validate_on asks for it" if asked_for else f"chosen of {len(candidates)} targets: {_why(first)}"
         log.info("'%s' is validated on the %s %s; %s.", conn_id, first.content_type.words, first.title, why)
-    return chosen
+    return {conn_id: _candidates(candidates, taken) for conn_id, candidates in in_order.items()}
+
+
+def _candidates(in_order: Sequence[ConnectionRecord], taken: dict[str, str]) -> list[ConnectionRecord]:
+    """The first, and who takes its place: on the same site, and in items that are for no other canaries."""
+    first = in_order[0]
+    near = (each for each in in_order if each.tableau_conn_id == first.tableau_conn_id)
+    free = (each for each in near if taken.setdefault(each.content_id, first.content_id) == first.content_id)
+    return list(islice(free, _CANDIDATES))
+
+
+def in_turns(canaries: Mapping[str, Sequence[ConnectionRecord]]) -> list[list[ConnectionRecord]]:
+    """The candidates for each task: of one credential, or of several whose canaries lie in one item.
+
+    Connections of one item must be changed one after the other (server-client-python #1305).
+
+    :param canaries: as :func:`choose_canaries` returns them
+    """
+    items: dict[tuple[str, str], list[ConnectionRecord]] = {}
+    for candidates in canaries.values():
+        first = candidates[0]
+        items.setdefault((first.tableau_conn_id, first.content_id), []).extend(candidates)
+    return list(items.values())
+
+
+def next_canaries(candidates: Iterable[ConnectionRecord], gone: Collection[str] = ()) -> list[ConnectionRecord]:
+    """Of each credential the first candidate that was not deleted meanwhile.
+
+    :param gone: the keys of those that were
+    """
+    found: dict[str | None, ConnectionRecord] = {}
+    for candidate in candidates:
+        if candidate.key not in gone:
+            found.setdefault(candidate.snowflake_conn_id, candidate)
+    return list(found.values())
 
 
 def is_at(target: ConnectionRecord, luid: str) -> bool:
@@ -68,7 +104,7 @@ def _order(
     target: ConnectionRecord, validate_on: str | None, taken: Collection[str]
 ) -> tuple[bool, bool, int, bool, int, int, int, int, str, str]:
     asked_for = bool(validate_on) and is_at(target, str(validate_on))
-    # Two canaries on one item would be written to at the same time (server-client-python #1305).
+    # Two canaries in one item have to wait for each other.
     shared = target.content_id in taken
     workbooks = target.connected_workbooks if target.content_type is ContentType.DATASOURCE else 1
     return (

@@ -99,6 +99,14 @@ def test_the_label_of_a_batch_says_how_many_and_from_where_to_where() -> None:
     assert batch.label == "3 connections · Sales › Orders 1 … Sales › Orders 3"
 
 
+def test_the_label_of_connections_of_one_item_names_their_users() -> None:
+    users = [
+        target(1, connection_id=f"connection-{user}", username=user) for user in ("BI_USER", "ETL_USER", "BI_USER")
+    ]
+    [batch] = split(users, 1)
+    assert batch.label == "Sales › Orders 1 · BI_USER, ETL_USER"
+
+
 def test_no_label_is_longer_than_airflow_keeps() -> None:
     long = [target(number, content_name="N" * 255, project="P" * 255, username="u" * 255) for number in (1, 2)]
     assert [len(batch.label) for batch in [*split(long), *split(long, 2)]] == [LONGEST_LABEL] * 3

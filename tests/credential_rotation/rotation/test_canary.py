@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from credential_rotation.rotation.canary import choose_canaries
+from credential_rotation.rotation.canary import choose_canaries, in_turns, next_canaries
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.selection import SelectionError
 from credential_rotation.tableau.content import ContentType
@@ -159,6 +159,52 @@ def test_two_credentials_do_not_write_to_one_item_at_the_same_time() -> None:
     ]
     chosen = choose_canaries(given, None)
     assert [records[0] for records in chosen.values()] == [given[0], given[2]]
+
+
+def two_users(number: int) -> list[ConnectionRecord]:
+    """An item with a connection of each of two credentials."""
+    names = ("snowflake_bi", "snowflake_etl")
+    return [target(number, snowflake_conn_id=name, connection_id=f"{name}-{number}") for name in names]
+
+
+def test_the_canaries_of_two_credentials_in_one_item_take_turns() -> None:
+    [candidates] = in_turns(choose_canaries([*two_users(1), *two_users(2)], "item-00002"))
+    assert {each.content_id for each in next_canaries(candidates)} == {"item-00002"}
+    assert [each.snowflake_conn_id for each in next_canaries(candidates)] == ["snowflake_bi", "snowflake_etl"]
+    deleted = {each.key for each in two_users(2)}
+    assert next_canaries(candidates, deleted) == two_users(1)
+    assert next_canaries(candidates, deleted | {two_users(1)[0].key}) == two_users(1)[1:]
+
+
+def test_canaries_in_different_items_do_not_wait_for_each_other() -> None:
+    assert len(in_turns(choose_canaries([*two_users(1), *two_users(2)], None))) == 2
+    on_another_site = [replace(each, tableau_conn_id="tableau_beta") for each in two_users(1)[1:]]
+    assert len(in_turns({"bi": two_users(1)[:1], "etl": on_another_site})) == 2
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_item_is_for_the_canaries_of_two_tasks_whoever_is_deleted(seed: int) -> None:
+    dice = random.Random(seed)
+    given = [
+        target(
+            item,
+            snowflake_conn_id=f"snowflake_{user}",
+            connection_id=f"connection-{item}-{user}",
+            tableau_conn_id=f"tableau_{item % 2}",
+        )
+        for item in range(dice.randint(1, 8))
+        for user in range(5)
+        if dice.random() < 0.6
+    ]
+    canaries = choose_canaries(given, None)
+    assert canaries.keys() == {each.snowflake_conn_id for each in given}
+    tasks = in_turns(canaries)
+    assert sum(map(len, tasks)) == sum(map(len, canaries.values()))
+    of_items = [item for task in tasks for item in {each.content_id for each in task}]
+    assert len(of_items) == len(set(of_items))
+    for task in tasks:
+        assert len({each.content_id for each in next_canaries(task)}) == 1
+        assert len({each.tableau_conn_id for each in task}) == 1
 
 
 def test_validate_on_counts_more_than_all_of_that() -> None:

@@ -17,7 +17,7 @@ from tests.builders import target
 from tests.credential_rotation.hooks.connecting import Connect
 from tests.credential_rotation.rotation.on_the_sandbox import CREDENTIAL, TOKEN, find_targets
 from tests.credential_rotation.rotation.proving import Proofs
-from tests.dags.small_tableau import ACCOUNT, PublishedAgainJustBefore
+from tests.dags.small_tableau import ACCOUNT, published_again_just_before
 
 
 def update(tableau: TableauSite, targets: list[ConnectionRecord], **orders: Any) -> BatchResult:
@@ -49,7 +49,7 @@ def six(site: Site, tableau: TableauSite) -> list[ConnectionRecord]:
 def test_what_is_published_over_is_updated_again(
     site: Site, tableau: TableauSite, server: TableauServer, six: list[ConnectionRecord]
 ) -> None:
-    server.faults.script("list_datasources", PublishedAgainJustBefore(site=site, content=site.contents[2]))
+    server.faults.script("list_datasources", published_again_just_before(site, site.contents[2]))
     records = update(tableau, six).records
     assert {record.outcome for record in records} == {Outcome.UPDATED}
     assert [content.connections[0].password for content in site.contents] == [TOKEN] * 6
@@ -61,7 +61,7 @@ def test_what_is_published_over_is_updated_again(
 def test_what_is_published_with_new_luids_has_failed(
     site: Site, tableau: TableauSite, server: TableauServer, six: list[ConnectionRecord]
 ) -> None:
-    fault = PublishedAgainJustBefore(site=site, content=site.contents[2], new_ids=True)
+    fault = published_again_just_before(site, site.contents[2], new_ids=True)
     server.faults.script("list_datasources", fault)
     failed = update(tableau, six).records[2]
     assert (failed.outcome, failed.retriable) == (Outcome.FAILED, False)
