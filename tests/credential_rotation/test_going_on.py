@@ -435,7 +435,8 @@ def test_a_token_that_snowflake_refuses_does_not_stop_the_canary_of_another_in_t
     assert sorted(airflow.asked) == sorted([ETL.new_secret, BI.new_secret])
     airflow.answers = {}
     assert tries() == {"updated": 2}  # a person cleared it
-    assert [len(each.writes) for each in both.connections] == [1, 1]
+    # The item as a whole: its time can't tell what happened between two updates.
+    assert sorted(len(each.writes) for each in both.connections) == [1, 2]
 
 
 def test_a_refused_sign_in_is_not_repeated_while_another_canary_in_the_item_is_tried_again(
