@@ -6,12 +6,15 @@ To ask each item for its connections is most of what a run costs, and on a large
 the next. Tableau lists the time at which an item was changed; where that is the same as when its connections were read,
 they are taken as they were. What might change without it, if anything does, is seen at the next full sweep. Whenever a
 token is new, or a person asks for all, the sweep is full, since what is missed then breaks when the old token dies.
+
+Tableau lists these times to the second, so a further change within the same second would not show: only *settled* items
+are remembered. Tableau's times are compared only with each other, since a gateway with a clock of its own may answer.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,23 +26,27 @@ from credential_rotation.tableau.content import Connection, Content
 
 log = logging.getLogger(__name__)
 
-_VERSION = 1
-# Tableau lists times to the second, and what changes within the same one would look unchanged.
-_SETTLED = timedelta(minutes=1)
+_VERSION = 2
+_A_SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
 class KnownItem:
-    """The connections of an item, the time of its last change when they were read, and when that was."""
+    """The connections of an item, and the time of its last change when they were read."""
 
     updated_at: str
-    read_at: str
     connections: tuple[Connection, ...]
 
-    def is_settled(self) -> bool:
-        """Whether a later change shows by its time."""
-        updated_at, read_at = _time(self.updated_at), _time(self.read_at)
-        return updated_at is not None and read_at is not None and read_at - updated_at >= _SETTLED
+
+def settled(listed: Iterable[Content]) -> frozenset[str]:
+    """The LUIDs of the items whose next change will show by another time.
+
+    Tableau's clock had reached the newest of the listed times before any connection was read. So an item that changes
+    after that is not listed with an older time.
+    """
+    times = {content.id: time for content in listed if (time := _time(content.updated_at)) is not None}
+    newest = max(times.values(), default=datetime.max.replace(tzinfo=UTC))
+    return frozenset(luid for luid, time in times.items() if newest - time > _A_SECOND)
 
 
 @dataclass(frozen=True)
@@ -66,19 +73,16 @@ class KnownContent:
     def connections(self, content: Content) -> tuple[Connection, ...] | None:
         """The connections of an item that has not changed since they were read; None when it is to be asked."""
         known = self.items.get(content.id)
-        if known is None or not content.updated_at or known.updated_at != content.updated_at or not known.is_settled():
-            return None
-        return known.connections
+        return known.connections if known is not None and known.updated_at == content.updated_at else None
 
-    def after_sweep(self, items: Sequence[Item], read_at: datetime, tokens: Collection[str]) -> KnownContent:
+    def after_sweep(self, items: Sequence[Item], tokens: Collection[str]) -> KnownContent:
         """What is known after a run that asked all items."""
-        return KnownContent(_read(items, read_at), 0, frozenset(tokens))
+        return KnownContent(_read(items), 0, frozenset(tokens))
 
-    def after(self, items: Sequence[Item], read_at: datetime) -> KnownContent:
+    def after(self, items: Sequence[Item]) -> KnownContent:
         """What is known after a run that asked only those of which :meth:`connections` knew nothing."""
-        fresh = _read([item for item in items if self.connections(item.content) is None], read_at)
         # Items of types that this run was not for stay; they are compared when they are listed again.
-        return replace(self, items={**self.items, **fresh}, runs=self.runs + 1)
+        return replace(self, items={**self.items, **_read(items)}, runs=self.runs + 1)
 
 
 class SiteMemory:
@@ -87,7 +91,6 @@ class SiteMemory:
     :param reports: the URL below which reports are
     :param every: a full sweep is due every so many runs; 1: always, and nothing is remembered
     :param tokens: the fingerprints of the tokens that are to be embedded; asked for only where something is remembered
-    :param clock: what time it is for Tableau
     :param is_sweep: whether all items are to be asked in any case
     """
 
@@ -98,30 +101,23 @@ class SiteMemory:
         *,
         every: int,
         tokens: Callable[[], Collection[str]],
-        clock: Callable[[], datetime],
         is_sweep: bool,
     ) -> None:
-        self._reports, self._site_key, self._clock = reports, site_key, clock
+        self._reports, self._site_key = reports, site_key
         self._is_on = every > 1
         self._known = read_known(reports, site_key) if self._is_on else KnownContent()
         self._tokens = frozenset(tokens()) if self._is_on else frozenset()
         self._is_sweep = is_sweep or self._known.is_sweep_due(every, self._tokens)
-        self._began: datetime | None = None
 
     def connections(self, content: Content) -> tuple[Connection, ...] | None:
         """The connections of an item that need not be asked; None where it is to be."""
-        # All lists are read by now, and no connection yet: what changes from here on has a later time than is listed.
-        self._began = self._began or self._clock()
         return None if self._is_sweep else self._known.connections(content)
 
     def keep(self, items: Sequence[Item]) -> None:
         """Keep what was read, for later runs."""
         if not self._is_on:
             return
-        began = self._began or self._clock()
-        known = (
-            self._known.after_sweep(items, began, self._tokens) if self._is_sweep else self._known.after(items, began)
-        )
+        known = self._known.after_sweep(items, self._tokens) if self._is_sweep else self._known.after(items)
         write_known(self._reports, self._site_key, known)
 
 
@@ -145,20 +141,18 @@ def write_known(reports: str, site_key: str, known: KnownContent) -> None:
     Folder(f"{reports}/known").write(file_named_after(site_key), values | {"items": items})
 
 
-def _read(items: Sequence[Item], read_at: datetime) -> dict[str, KnownItem]:
+def _read(items: Sequence[Item]) -> dict[str, KnownItem]:
+    are_settled = settled(item.content for item in items)
     return {
-        item.content.id: KnownItem(item.content.updated_at, read_at.isoformat(), item.connections)
+        item.content.id: KnownItem(item.content.updated_at, item.connections)
         for item in items
-        if not item.gone and item.unreadable is None
+        if item.content.id in are_settled and not item.gone and item.unreadable is None
     }
 
 
 def _known_item(values: dict[str, Any]) -> KnownItem:
-    return KnownItem(
-        values["updated_at"],
-        values["read_at"],
-        tuple(Connection(**connection) for connection in values["connections"]),
-    )
+    connections = tuple(Connection(**connection) for connection in values["connections"])
+    return KnownItem(values["updated_at"], connections)
 
 
 def _time(text: str) -> datetime | None:

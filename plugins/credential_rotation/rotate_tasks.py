@@ -86,7 +86,6 @@ def discover(tableau_conn_id: str) -> dict[str, Any]:
             hook.settings.site_key,
             every=task.settings.full_sweep_every,
             tokens=lambda: [task.fingerprints.of(task.credential(c).token) for c in task.params.snowflake_conn_ids],
-            clock=lambda: datetime.now(UTC),
             is_sweep=task.params.force or task.params.roll_back,
         )
         inventory = take_inventory(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,29 +11,28 @@ from credential_rotation.known_content import KnownContent, SiteMemory, read_kno
 from credential_rotation.rotation.inventory import Item
 from credential_rotation.tableau.content import Connection, Content, ContentType
 
-NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SITE = "https://tableau.example/#/site/acme"
 ORDERS = Content(ContentType.DATASOURCE, "orders", "Orders", updated_at="2026-11-20T08:00:00Z")
 SALES = Content(ContentType.WORKBOOK, "sales", "Sales", updated_at="2026-11-21T08:00:00Z")
+# What is newest is asked in every run.
+NEWEST = Content(ContentType.FLOW, "newest", "Newest", updated_at="2026-11-24T12:00:00Z")
 
 
 def item(content: Content) -> Item:
     return Item(content, (Connection(f"{content.id}-1", "snowflake", username="ETL"),))
 
 
-def memory(folder: Path, *tokens: str, every: int = 7, is_sweep: bool = False, now: datetime = NOW) -> SiteMemory:
-    return SiteMemory(
-        f"file://{folder}", SITE, every=every, tokens=lambda: tokens, clock=lambda: now, is_sweep=is_sweep
-    )
+def memory(folder: Path, *tokens: str, every: int = 7, is_sweep: bool = False) -> SiteMemory:
+    return SiteMemory(f"file://{folder}", SITE, every=every, tokens=lambda: tokens, is_sweep=is_sweep)
 
 
 def run(
     folder: Path, *items: Item, every: int = 7, tokens: tuple[str, ...] = ("fp",), is_sweep: bool = False
 ) -> list[str]:
-    """A run over these; the LUIDs of the items that are asked."""
+    """A run over these and the newest item; the LUIDs of the others that are asked."""
     remembered = memory(folder, *tokens, every=every, is_sweep=is_sweep)
     asked = [each.content.id for each in items if remembered.connections(each.content) is None]
-    remembered.keep(items)
+    remembered.keep([*items, item(NEWEST)])
     return asked
 
 
@@ -51,10 +49,17 @@ def test_what_changed_and_what_is_new_is_asked(tmp_path: Path) -> None:
     assert run(tmp_path, item(changed), item(SALES)) == []
 
 
-def test_a_change_within_the_minute_in_which_it_was_read_does_not_hide_another(tmp_path: Path) -> None:
-    just_now = replace(ORDERS, updated_at=(NOW - timedelta(seconds=59)).isoformat())
-    run(tmp_path, item(just_now))
-    assert run(tmp_path, item(just_now)) == ["orders"]
+@pytest.mark.parametrize(("seconds", "is_asked"), [(0, True), (1, True), (2, False)])
+def test_what_changed_about_when_the_newest_item_did_is_asked_again(
+    tmp_path: Path, seconds: int, is_asked: bool
+) -> None:
+    about_then = replace(ORDERS, updated_at=f"2026-11-24T12:00:{10 - seconds:02}Z")
+    newest = replace(NEWEST, updated_at="2026-11-24T12:00:10Z")
+    for _ in range(2):
+        remembered = memory(tmp_path, "fp")
+        asked = [each.id for each in (about_then, newest) if remembered.connections(each) is None]
+        remembered.keep([item(about_then), item(newest)])
+    assert asked == ["orders", "newest"][not is_asked :]
 
 
 @pytest.mark.parametrize("updated_at", ["", "yesterday"])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
 from sandbox import stage
 from sandbox.leaks import Scanner
 from sandbox.tableau import JobOutcome, SandboxCredential, TableauServer, TableauState, build_site
+from sandbox.tableau.server import _Handler
 from sandbox.verdict import judge, take_snapshot
 from tests.dags.rotations import Rotations, holds_today, written
 from tests.dags.small_tableau import BI, ETL, MARKETING, Meanwhile, embedding, small_tableau
@@ -21,6 +24,11 @@ def writes(state: TableauState) -> dict[str, int]:
     """How often each connection was written to, by the name of its item; those apart that never were."""
     found = [(content, connection) for content in state.site.contents for connection in content.connections]
     return {content.name: len(connection.writes) for content, connection in found if connection.writes}
+
+
+def asked_for_connections(tableau: TableauServer) -> set[str]:
+    """The LUIDs of the items that were asked for their connections."""
+    return {entry.parameters["content_id"] for entry in tableau.requests.all("query_connections")}
 
 
 def has_new_token(state: TableauState, credential: SandboxCredential) -> SandboxCredential:
@@ -292,11 +300,13 @@ def test_no_secret_is_in_the_ledger(rotate: Rotations, serve: Serve) -> None:
 
 
 def test_with_fewer_full_sweeps_only_what_changed_is_asked_and_repaired(rotate: Rotations, serve: Serve) -> None:
-    environment = {"CREDENTIAL_ROTATION_FULL_SWEEP_EVERY": "3"}
+    environment = {"CREDENTIAL_ROTATION_FULL_SWEEP_EVERY": "4"}
     tableau = serve(small_tableau(ETL, BI))
     site = tableau.state.site
+    newest = site.contents[-1]
     rotate(tableau, environment=environment, connections_per_task=5)
     tableau.state.clock.advance(minutes=5)
+    site.republish(newest, "another password")
     rotate(tableau, environment=environment, connections_per_task=5)  # the first read what the first run then changed
     tableau.state.clock.advance(minutes=5)
     edited = site.contents[0]
@@ -304,12 +314,31 @@ def test_with_fewer_full_sweeps_only_what_changed_is_asked_and_repaired(rotate: 
     tableau.requests.clear()
     run = rotate(tableau, environment=environment, connections_per_task=5)
     assert run.state == "success"
-    asked = {entry.parameters["content_id"] for entry in tableau.requests.all("query_connections")}
-    assert asked == {edited.id}
+    assert asked_for_connections(tableau) == {edited.id, newest.id}
     assert set(holds_today(tableau, ETL, BI).values()) == {True}
     assert len(run.report["connections"]) == sum(len(content.connections) for content in site.contents)
     has_new_token(tableau.state, ETL)
     tableau.requests.clear()
     rotate(tableau, environment=environment, connections_per_task=5)
-    asked = {entry.parameters["content_id"] for entry in tableau.requests.all("query_connections")}
-    assert asked == {content.id for content in site.contents}
+    assert asked_for_connections(tableau) == {content.id for content in site.contents}
+
+
+def test_a_gateway_whose_clock_is_ahead_hides_no_change(
+    rotate: Rotations, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        _Handler, "date_time_string", lambda self, _=None: format_datetime(datetime.now(UTC) + timedelta(minutes=20))
+    )
+    environment = {"CREDENTIAL_ROTATION_FULL_SWEEP_EVERY": "4"}
+    tableau = serve(small_tableau(ETL))
+    site = tableau.state.site
+    workbook = site.content("etl overview")
+    rotate(tableau, environment=environment, canary_proof="saved")
+    tableau.state.clock.advance(minutes=5)
+    site.republish(workbook, ETL.new_secret)
+    rotate(tableau, environment=environment, dry_run=True)
+    # Published once more within the second in which it was read: it is listed with the same time.
+    added = site.add_connection(workbook, embedding(ETL))
+    run = rotate(tableau, environment=environment, canary_proof="saved")
+    assert run.state == "success"
+    assert added.password == ETL.new_secret
