@@ -155,10 +155,10 @@ class _Doings:
                 if planned := self.secrets.get(str(record.snowflake_conn_id)):
                     ledger.learn(record, planned.secrets, planned.login, self.run_id)
                 else:
-                    ledger.forget(record)
+                    ledger.forget(record.place)
         for target in self.unknown:
             if self.sites.get(target.tableau_conn_id) == site_key:
-                ledger.forget(target)
+                ledger.forget(target.place)
 
 
 def _whole(entry: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,8 @@ class Plan:
     """What ``filter_connections`` decided.
 
     ``content`` counts the items that were looked at; ``problems`` make the run red though all targets be updated;
-    ``sites`` are the keys of the sites that the Tableau connections lead to.
+    ``sites`` are the keys of the sites that the Tableau connections lead to; ``not_looked_at`` says what could not be
+    listed, so that it is not known whether there is any.
     """
 
     plan_id: str
@@ -30,6 +31,7 @@ class Plan:
     problems: tuple[str, ...]
     records: tuple[ConnectionRecord, ...]
     sites: Mapping[str, str] = field(default_factory=dict)
+    not_looked_at: tuple[str, ...] = ()
 
     @property
     def targets(self) -> list[ConnectionRecord]:
@@ -110,6 +112,7 @@ def write_plan(
             "content": plan.content,
             "notes": plan.notes,
             "problems": plan.problems,
+            "not_looked_at": plan.not_looked_at,
             "records": plan.records,  # the last, so that the rest can be read without them
         },
     )
@@ -142,8 +145,15 @@ def find_plan(folder: RunFolder) -> Plan | None:
     if values is None:
         return None
     records = tuple(each_made(ConnectionRecord.from_dict, values["records"]))
-    notes, problems = tuple(values["notes"]), tuple(values["problems"])
-    return Plan(values["plan_id"], values["content"], notes, problems, records, read_sites(folder, values["plan_id"]))
+    return Plan(
+        plan_id=values["plan_id"],
+        content=values["content"],
+        notes=tuple(values["notes"]),
+        problems=tuple(values["problems"]),
+        records=records,
+        sites=read_sites(folder, values["plan_id"]),
+        not_looked_at=tuple(values["not_looked_at"]),
+    )
 
 
 def find_sites(folder: RunFolder) -> tuple[str, dict[str, str]]:

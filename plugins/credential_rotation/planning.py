@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from credential_rotation.plan_files import Plan, new_plan_id
 from credential_rotation.rotation.batches import split
 from credential_rotation.rotation.canary import choose_canaries, is_at
 from credential_rotation.rotation.credentials import SnowflakeCredential
+from credential_rotation.rotation.found_again import WHAT_TO_CHECK, not_found_again
 from credential_rotation.rotation.ledger import Ledger
-from credential_rotation.rotation.outcomes import Exclusion, Outcome
+from credential_rotation.rotation.outcomes import SHOW_A_CONNECTION, Exclusion, Outcome
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.roll_back import narrow_to_roll_back
 from credential_rotation.rotation.selection import SelectionError, SiteInventory, select
 from credential_rotation.site_files import read_inventory
+from credential_rotation.tableau.content import ContentType
 from credential_rotation.task_context import ThisTask
 
 log = logging.getLogger(__name__)
@@ -36,7 +38,8 @@ def make_plan(
     generation = task.generation
     sites = [read_inventory(task.folder, each, generation=generation) for each in params.tableau_conn_ids]
     records = select(sites, credentials, params.filters, embed_where_prompting=params.embed_where_prompting)
-    notes = [note for site in sites for note in _notes_of(site)]
+    notes = [note for site in sites for note in _not_looked_at(site, site.inventory.missing_types)]
+    problems = [problem for site in sites for problem in _not_looked_at(site, site.inventory.refused_types)]
     claimed = {record.snowflake_conn_id for record in records if record.is_target}
     notes += [f"No connection is a target of '{each.conn_id}'." for each in credentials if each.conn_id not in claimed]
     notes += _note_of_sign_ins(records)
@@ -44,7 +47,12 @@ def make_plan(
         records, note = _what_to_roll_back(task, sites, credentials, records)
         notes.append(note)
     else:
-        records = _with_what_is_current(task, sites, credentials, records)
+        ledgers = {site.tableau_conn_id: task.ledgers.read(site.site_key) for site in sites}
+        for site in sites:
+            said, wrong = _found_again(task, site, credentials, records, ledgers[site.tableau_conn_id])
+            notes += said
+            problems += wrong
+        records = _with_what_is_current(task, sites, credentials, records, ledgers)
     targets = [record for record in records if record.is_target]
     left = [target for target in targets if target.outcome is None]
     log.info("%d connections, %d of them targets, %d to be updated.", len(records), len(targets), len(left))
@@ -53,7 +61,6 @@ def make_plan(
     split(left, params.connections_per_task, parallel=task.settings.parallel_tasks)
     if params.dry_run:
         records = [replace(r, outcome=Outcome.PLANNED) if r.is_target and r.outcome is None else r for r in records]
-    problems = [problem for site in sites for problem in _problems_of(site)]
     if task.named_by_events.problem:
         problems.append(task.named_by_events.problem)
     plan = Plan(
@@ -64,6 +71,7 @@ def make_plan(
         problems=tuple(problems),
         records=tuple(records),
         sites={site.tableau_conn_id: site.site_key for site in sites},
+        not_looked_at=tuple(said for site in sites for said in _not_looked_at(site, site.inventory.unknown_types)),
     )
     return plan, {} if params.dry_run else canaries
 
@@ -73,12 +81,15 @@ def _with_what_is_current(
     sites: Sequence[SiteInventory],
     credentials: Sequence[SnowflakeCredential],
     records: Sequence[ConnectionRecord],
+    ledgers: Mapping[str, Ledger],
 ) -> list[ConnectionRecord]:
-    """The records, those that are known to hold the current token with that outcome."""
-    ledgers = {site.tableau_conn_id: task.ledgers.read(site.site_key) for site in sites}
+    """The records, those that are known to hold the current token with that outcome.
+
+    :param ledgers: by the id of the Airflow connection of their site
+    """
     for site in sites:
-        of_site = [record for record in records if record.tableau_conn_id == site.tableau_conn_id]
-        if ledgers[site.tableau_conn_id].forget_what_changed(of_site):
+        targets = [each for each in records if each.tableau_conn_id == site.tableau_conn_id and each.is_target]
+        if ledgers[site.tableau_conn_id].forget_what_changed(targets):
             task.ledgers.write(site.site_key, ledgers[site.tableau_conn_id])
     tokens = {each.conn_id: (task.fingerprints.of(each.token), each.login) for each in credentials}
     current = {
@@ -94,19 +105,60 @@ def _with_what_is_current(
         to_do |= {record.content_id for record in records}
     if validate_on := task.params.validate_on:
         to_do |= {record.content_id for record in records if is_at(record, validate_on)}
-    return [
+    decided = [
         ledgers[record.tableau_conn_id].marked(record)
         if record.key in current and record.content_id not in to_do
         else replace(
-            record, held_current=record.key in current, held=ledgers[record.tableau_conn_id].token_in(_place(record))
+            record,
+            held_current=record.key in current,
+            held=ledgers[record.tableau_conn_id].token_in(record.place),
         )
         for record in records
     ]
+    to_prove = set() if task.params.dry_run else _to_be_proved(task, decided)
+    return [replace(each, outcome=None, held_current=True) if each.key in to_prove else each for each in decided]
 
 
-def _place(record: ConnectionRecord) -> str:
-    """As the ledger names a connection."""
-    return f"{record.content_id}/{record.connection_id}"
+def _to_be_proved(task: ThisTask, records: Sequence[ConnectionRecord]) -> set[str]:
+    """What is not to be written again, and yet has not shown what is asked for: that it connects."""
+    unchanged = [record for record in records if record.outcome is Outcome.UNCHANGED]
+    if task.params.proof == "connects":
+        return {record.key for record in unchanged if record.proof not in SHOW_A_CONNECTION}
+    if task.params.canary_proof != "connects":
+        return set()
+    # Where something is written, its canary shows it; and where one was seen to connect, the others have its token.
+    shown = {each.snowflake_conn_id for each in records if each.is_target and each.outcome is None}
+    shown |= {each.snowflake_conn_id for each in unchanged if each.proof in SHOW_A_CONNECTION}
+    left = [record for record in unchanged if record.snowflake_conn_id not in shown]
+    return {candidates[0].key for candidates in choose_canaries(left, None).values()}
+
+
+def _found_again(
+    task: ThisTask,
+    site: SiteInventory,
+    credentials: Sequence[SnowflakeCredential],
+    records: Sequence[ConnectionRecord],
+    ledger: Ledger,
+) -> tuple[list[str], list[str]]:
+    """Notes and problems about what earlier runs updated on a site, and this one does not find as targets."""
+    notes, problems = [], []
+    asked, inventory = set(task.params.content_types), site.inventory
+    unlisted = asked & {*inventory.missing_types, *inventory.refused_types, *inventory.unknown_types}
+    of_site = [record for record in records if record.tableau_conn_id == site.tableau_conn_id]
+    if number := len(not_found_again(ledger, [], credentials, unlisted).why):
+        problems.append(
+            f"{site.tableau_conn_id}: earlier runs updated {number} connections in content that this run could not "
+            f"list: {', '.join(f'{each.words}s' for each in sorted(unlisted))}."
+        )
+    vanished = not_found_again(ledger, of_site, credentials, asked - unlisted)
+    if vanished.is_alarming and not task.params.force:
+        problems.append(f"{site.tableau_conn_id}: {vanished} {WHAT_TO_CHECK}")
+    elif vanished.why:
+        notes.append(f"{site.tableau_conn_id}: {vanished}")
+        for place in vanished.why if not task.params.dry_run else ():
+            ledger.forget(place)
+        task.ledgers.write(site.site_key, ledger)
+    return notes, problems
 
 
 def _what_to_roll_back(
@@ -149,9 +201,8 @@ def _other_tokens(task: ThisTask, run_id: str, credentials: Iterable[str], curre
     return [conn_id for conn_id in credentials if embedded.get(conn_id) not in (None, *current)]
 
 
-def _notes_of(site: SiteInventory) -> list[str]:
-    missing = site.inventory.missing_types
-    return [f"{site.tableau_conn_id}: no {kind.words}s were looked at: {why}" for kind, why in missing.items()]
+def _not_looked_at(site: SiteInventory, types: Mapping[ContentType, str]) -> list[str]:
+    return [f"{site.tableau_conn_id}: no {kind.words}s were looked at: {why}" for kind, why in types.items()]
 
 
 def _note_of_sign_ins(records: Sequence[ConnectionRecord]) -> list[str]:
@@ -162,8 +213,3 @@ def _note_of_sign_ins(records: Sequence[ConnectionRecord]) -> list[str]:
     named = ", ".join(f"'{word}' ({number})" for word, number in words.most_common(_SHOWN_WORDS))
     more = f" and {len(words) - _SHOWN_WORDS} more" if len(words) > _SHOWN_WORDS else ""
     return [f"Left alone, because these ways to sign in are not known to mean user and password: {named}{more}."]
-
-
-def _problems_of(site: SiteInventory) -> list[str]:
-    refused = site.inventory.refused_types
-    return [f"{site.tableau_conn_id}: no {kind.words}s were looked at: {why}" for kind, why in refused.items()]

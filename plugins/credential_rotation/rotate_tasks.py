@@ -90,7 +90,7 @@ def discover(tableau_conn_id: str) -> dict[str, Any]:
         )
         inventory = take_inventory(
             TableauSite(hook),
-            task.params.content_types,
+            [each for each in task.params.content_types if each not in hook.settings.without],
             in_flight,
             owners_must_have_names=bool(task.params.owners),
             tolerate_broken_items=task.is_last_try,

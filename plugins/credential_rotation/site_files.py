@@ -30,6 +30,7 @@ def write_inventory(folder: RunFolder, site: SiteInventory, *, generation: str) 
             "items": inventory.items,
             "missing_types": inventory.missing_types,
             "refused_types": inventory.refused_types,
+            "unknown_types": inventory.unknown_types,
         },
     }
     path = folder.write(_name(site.tableau_conn_id), values)
@@ -61,9 +62,11 @@ def read_inventory(folder: RunFolder, tableau_conn_id: str, *, generation: str) 
         site=values["site"],
         site_key=values["site_key"],
         inventory=Inventory(
-            items=tuple(each_made(_item, values["inventory"]["items"])),
-            missing_types={ContentType(key): why for key, why in values["inventory"]["missing_types"].items()},
-            refused_types={ContentType(key): why for key, why in values["inventory"]["refused_types"].items()},
+            tuple(each_made(_item, values["inventory"]["items"])),
+            *(
+                {ContentType(key): why for key, why in values["inventory"][name].items()}
+                for name in ("missing_types", "refused_types", "unknown_types")
+            ),
         ),
     )
 

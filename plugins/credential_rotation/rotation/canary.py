@@ -102,7 +102,7 @@ def is_at(target: ConnectionRecord, luid: str) -> bool:
 
 def _order(
     target: ConnectionRecord, validate_on: str | None, taken: Collection[str]
-) -> tuple[bool, bool, int, bool, int, int, int, int, str, str]:
+) -> tuple[bool, bool, bool, int, bool, int, int, int, int, str, str]:
     asked_for = bool(validate_on) and is_at(target, str(validate_on))
     # Two canaries in one item have to wait for each other.
     shared = target.content_id in taken
@@ -110,6 +110,8 @@ def _order(
     return (
         not asked_for,
         shared,
+        # What is only to be proved is not to show that an update works.
+        target.is_settled,
         _PROOFS.index(ways_to_prove(target.content)[0]),
         target.has_extracts is None,
         target.connections_in_item or 1,

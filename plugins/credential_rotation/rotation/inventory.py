@@ -57,12 +57,14 @@ class Inventory:
     """What was found on a site.
 
     ``missing_types`` says of each content type that the site lacks why that is so; ``refused_types`` of each that the
-    signed-in user may not list, so that there may be targets which nobody saw.
+    signed-in user may not list, so that there may be targets which nobody saw; ``unknown_types`` of each of which it is
+    not even known whether the site has it.
     """
 
     items: tuple[Item, ...]
     missing_types: dict[ContentType, str]
     refused_types: dict[ContentType, str] = field(default_factory=dict)
+    unknown_types: dict[ContentType, str] = field(default_factory=dict)
 
 
 def take_inventory(
@@ -88,7 +90,7 @@ def take_inventory(
     reader = _ItemReader(site, (ServerFault, RandomRefusal) if tolerate_broken_items else (), took)
     with ThreadPoolExecutor(max_workers=max(1, in_flight), thread_name_prefix="inventory") as pool:
         try:
-            contents, missing, refused = _read_lists(site, content_types, pool)
+            contents, missing, refused, unknown = _read_lists(site, content_types, pool)
             # Nobody's name is needed to ask for connections.
             owners = pool.submit(_owner_names, contents, site, required=owners_must_have_names)
             as_before = {each.id: Item(each, before) for each in contents if (before := known(each)) is not None}
@@ -102,15 +104,19 @@ def take_inventory(
             raise
     # In the order of the lists, so that an inventory of an unchanged site is the same each time.
     items = [{**as_before, **asked}[content.id] for content in contents]
-    return Inventory(tuple(_with_owner_name(item, names) for item in items), missing, refused)
+    return Inventory(tuple(_with_owner_name(item, names) for item in items), missing, refused, unknown)
+
+
+_Why = dict[ContentType, str]
 
 
 def _read_lists(
     site: Readable, content_types: Collection[ContentType], pool: Executor
-) -> tuple[list[Content], dict[ContentType, str], dict[ContentType, str]]:
-    """Every item, in the order of the types; which types are missing, and which refused."""
-    missing: dict[ContentType, str] = {}
-    refused: dict[ContentType, str] = {}
+) -> tuple[list[Content], _Why, _Why, _Why]:
+    """Every item, in the order of the types; which types are missing, which refused, and of which nothing is known."""
+    missing: _Why = {}
+    refused: _Why = {}
+    unknown: _Why = {}
     contents: list[Content] = []
     lists = {content_type: pool.submit(site.content, content_type) for content_type in content_types}
     for content_type, being_read in lists.items():
@@ -120,14 +126,15 @@ def _read_lists(
             missing[content_type] = str(reason)
             log.warning("No %ss: %s", content_type.words, reason)
         except NotAllowed as error:
-            if not ENDPOINTS[content_type].optional:
+            endpoint = ENDPOINTS[content_type]
+            if not endpoint.optional:
                 raise
-            refused[content_type] = str(error)
+            (unknown if endpoint.licensed else refused)[content_type] = str(error)
             log.warning("No %ss are looked at: %s", content_type.words, error)
         else:
             log.info("Found %d %ss.", len(found), content_type.words)
             contents += found
-    return contents, missing, refused
+    return contents, missing, refused, unknown
 
 
 def _owner_names(contents: list[Content], site: Readable, *, required: bool) -> dict[str, str]:

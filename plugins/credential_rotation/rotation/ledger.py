@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 from credential_rotation.rotation.outcomes import Outcome, Proof
 from credential_rotation.rotation.records import ConnectionRecord
+from credential_rotation.tableau.content import ContentType
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,7 @@ class Entry:
     :param saved_at: when Tableau had answered, by the clock of a worker: tells which of several runs was the latest
     :param run_id: the run that did it
     :param item_updated_at: when the item was last changed as of that update, as Tableau says
+    :param content_type: what its item is
     """
 
     token: str
@@ -27,6 +30,7 @@ class Entry:
     run_id: str
     proof: Proof | None = None
     item_updated_at: str | None = None
+    content_type: ContentType | None = None
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Ledger:
 
     def is_current(self, record: ConnectionRecord, token: str, username: str) -> bool:
         """Whether a connection is known to hold a user and token, and nothing happened to its item since then."""
-        entry = self._entries.get(_key(record))
+        entry = self._entries.get(record.place)
         if entry is None or entry.token != token or entry.username.casefold() != username.casefold():
             return False
         if record.username.casefold() != username.casefold() or record.embed_password is False:
@@ -55,39 +59,53 @@ class Ledger:
 
     def marked(self, record: ConnectionRecord) -> ConnectionRecord:
         """The record of a connection that is current."""
-        return replace(record, outcome=Outcome.UNCHANGED, proof=self._entries[_key(record)].proof)
+        entry = self._entries[record.place]
+        settled = replace(record, saved_at=entry.saved_at, item_updated_at=entry.item_updated_at)
+        return replace(settled, outcome=Outcome.UNCHANGED, proof=entry.proof)
 
     def learn(self, record: ConnectionRecord, secrets: Secrets, login: str, run_id: str) -> None:
         """Keep what a run says of a connection; where it is not sure, forget what was known."""
+        if record.outcome is Outcome.UNCHANGED:
+            self._learn_proof(record)
         if record.outcome in (Outcome.EXCLUDED, Outcome.PLANNED, Outcome.UNCHANGED):
             return
         put_back = record.outcome is Outcome.ROLLED_BACK and not record.is_well
         token = secrets.previous if put_back else secrets.token
         username = record.username if put_back else record.new_username or login
         if record.outcome in (Outcome.UPDATED, Outcome.ROLLED_BACK) and token and record.saved_at:
-            known = self._entries.get(_key(record))
+            known = self._entries.get(record.place)
             if known and known.saved_at > record.saved_at:
                 return  # Somebody cleared tasks of a run before the latest.
-            self._entries[_key(record)] = Entry(
-                token, username, record.saved_at, run_id, record.proof, record.item_updated_at
+            self._entries[record.place] = Entry(
+                token, username, record.saved_at, run_id, record.proof, record.item_updated_at, record.content_type
             )
-        elif record.touched or record.outcome is Outcome.GONE:
-            self.forget(record)
+        elif record.touched or record.outcome is Outcome.GONE or (record.outcome is Outcome.FAILED and record.saved_at):
+            self.forget(record.place)
+
+    def _learn_proof(self, record: ConnectionRecord) -> None:
+        """Of what was not written, only its proof may be new."""
+        known = self._entries.get(record.place)
+        if known and record.saved_at == known.saved_at:
+            self._entries[record.place] = replace(known, proof=record.proof)
 
     def forget_what_changed(self, records: Iterable[ConnectionRecord]) -> bool:
         """Forget connections whose item was changed since they were updated; whether there were any.
 
         Before any of them is updated again: that changes the time of the item, and would hide it from the others.
         """
-        known = [record for record in records if _key(record) in self._entries]
-        changed = [each for each in known if not self.is_current(each, **_as_known(self._entries[_key(each)]))]
+        known = [record for record in records if record.place in self._entries]
+        changed = [each for each in known if not self.is_current(each, **_as_known(self._entries[each.place]))]
         for record in changed:
-            self.forget(record)
+            self.forget(record.place)
         return bool(changed)
 
-    def forget(self, record: ConnectionRecord) -> None:
+    def forget(self, place: str) -> None:
         """Let nothing be known of a connection."""
-        self._entries.pop(_key(record), None)
+        self._entries.pop(place, None)
+
+    def entries(self) -> Iterable[tuple[str, Entry]]:
+        """What is known, by the place of each connection."""
+        return self._entries.items()
 
     def tokens_of(self, username: str) -> set[str]:
         """The fingerprints of the secrets that are embedded for a user."""
@@ -111,17 +129,13 @@ class Ledger:
     @classmethod
     def from_dict(cls, values: Mapping[str, Mapping[str, Any]]) -> Ledger:
         """Back from JSON."""
-        return cls(
-            {
-                key: Entry(**{**each, "proof": Proof(each["proof"]) if each.get("proof") else None})
-                for key, each in values.items()
-            }
-        )
+        return cls({key: _entry(each) for key, each in values.items()})
 
 
 def _as_known(entry: Entry) -> dict[str, str]:
     return {"token": entry.token, "username": entry.username}
 
 
-def _key(record: ConnectionRecord) -> str:
-    return f"{record.content_id}/{record.connection_id}"
+def _entry(values: Mapping[str, Any]) -> Entry:
+    kinds: dict[str, type[StrEnum]] = {"proof": Proof, "content_type": ContentType}
+    return Entry(**dict(values) | {name: kind(values[name]) for name, kind in kinds.items() if values.get(name)})

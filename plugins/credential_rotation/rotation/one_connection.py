@@ -140,7 +140,7 @@ def _update(site: Writable, target: ConnectionRecord, credential: SnowflakeCrede
         target = embed_and_read_back(site, target, username, credential.token, orders.read_back)
         return Stage(target, wait=0.0 if target.outcome is None else None)
     if orders.prover is None:
-        return Stage(replace(target, outcome=orders.done, proof=target.proof or Proof.SAVED, proving=None))
+        return Stage(replace(target, outcome=_done(target, orders), proof=target.proof or Proof.SAVED, proving=None))
     if target.proving is None:
         return Stage(replace(target, proving=orders.prover.begin(target.updated_in_tableau)), wait=0.0)
     try:
@@ -155,9 +155,14 @@ def _update(site: Writable, target: ConnectionRecord, credential: SnowflakeCrede
     if isinstance(step, NotProved):
         if step.proof is Proof.NONE and not orders.is_canary:
             log.warning("%s · %s: %s", target.title, target.username, step.reason)
-            return Stage(replace(target, outcome=orders.done))
+            return Stage(replace(target, outcome=_done(target, orders)))
         return Stage(replace(target, outcome=Outcome.FAILED, reason=_with_hint(step.reason, orders)))
-    return Stage(replace(target, outcome=orders.done))
+    return Stage(replace(target, outcome=_done(target, orders)))
+
+
+def _done(target: ConnectionRecord, orders: Orders) -> Outcome:
+    # What held the token before the run and was only proved was not written.
+    return orders.done if target.touched else Outcome.UNCHANGED
 
 
 def _undo(site: Writable, target: ConnectionRecord, credential: SnowflakeCredential, orders: Orders) -> Stage:

@@ -87,7 +87,7 @@ NO_CREDENTIAL = frozenset({Exclusion.OTHER_ACCOUNT, Exclusion.OTHER_USER})
 
 
 class Proof(StrEnum):
-    """How it was shown that an update took effect; the first four show that the token connects."""
+    """How it was shown that an update took effect."""
 
     REFRESH_JOB = "refresh_job"
     QUERY = "query"
@@ -96,6 +96,8 @@ class Proof(StrEnum):
     SAVED = "saved"
     NONE = "none"
 
+
+SHOW_A_CONNECTION = frozenset({Proof.REFRESH_JOB, Proof.QUERY, Proof.VIEW_DATA, Proof.SNOWFLAKE_LOGIN})
 
 PROOF_MEANS: dict[Proof, str] = {
     Proof.REFRESH_JOB: "Tableau refreshed the extract with it",

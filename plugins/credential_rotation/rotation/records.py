@@ -77,6 +77,11 @@ class ConnectionRecord:
         return f"{self.tableau_conn_id}/{self.content_id}/{self.connection_id}"
 
     @property
+    def place(self) -> str:
+        """Tells this connection from the others of its site, by whichever Airflow connection that was read."""
+        return f"{self.content_id}/{self.connection_id}"
+
+    @property
     def is_well(self) -> bool:
         """Whether it is as the run was asked to leave it. A roll-back that nobody asked for has a reason."""
         return self.outcome in GREEN or (self.outcome is Outcome.ROLLED_BACK and self.reason is None)

@@ -233,7 +233,7 @@ class _BatchWork:
         hold = None if target.attempts or target.touched else self._hold(target)
         if hold:
             return Stage(_held_back(target, hold.reason, retriable=hold.retriable))
-        if target.proving is None:
+        if not target.is_settled:
             self._begin(target)
         began, sent = time.monotonic(), time.time()
         stage = self._next_step(target)

@@ -35,7 +35,8 @@ class Endpoint:
     since: ApiVersion
     # Flows and virtual connections may be missing from a site or its version: then there are none.
     optional: bool
-    # Without the Data Management licence, virtual connections may be refused where others would be not found.
+    # Without the Data Management licence, virtual connections may be refused where others would be not found: whether
+    # there are any is not known then.
     licensed: bool = False
     connections_are_paged: bool = False
     # What a list leaves out unless it is asked for it: the workbooks that a data source feeds.

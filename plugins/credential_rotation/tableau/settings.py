@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from requests.utils import select_proxy
 
+from credential_rotation.tableau.content import ENDPOINTS, ContentType
 from credential_rotation.tableau.errors import UnusableSetting
 from credential_rotation.tableau.tsxml import first_char_not_in_xml
 from credential_rotation.tableau.versions import ApiVersion
@@ -55,7 +56,8 @@ class TableauSettings:
     """One Tableau site and one way to sign in to it.
 
     ``secret`` is the password, the Tableau PAT's secret, or the secret value of a Connected App, by ``auth``.
-    ``timeout`` is in seconds, for each wait for a byte of an answer.
+    ``timeout`` is in seconds, for each wait for a byte of an answer. ``without`` names the content types of which the site
+    is known to have none, so that not being allowed to list them hides nothing.
     """
 
     conn_id: str
@@ -72,6 +74,7 @@ class TableauSettings:
     cert: str | tuple[str, str] | None = None
     proxies: dict[str, str] | None = field(default=None, repr=False)
     timeout: float = DEFAULT_TIMEOUT
+    without: frozenset[ContentType] = frozenset()
 
     @property
     def identity(self) -> str:
@@ -118,6 +121,7 @@ def from_airflow_connection(conn: Connection) -> TableauSettings:
         cert=reader.cert(),
         proxies=reader.proxies(base_url),
         timeout=reader.timeout(),
+        without=reader.without(),
     )
 
 
@@ -264,6 +268,13 @@ class _Reader:
                 "out, use https, or set extra 'allow_http' to true",
             )
         return value
+
+    def without(self) -> frozenset[ContentType]:
+        value = self.extra.get("without") or []
+        known = [content_type for content_type, endpoint in ENDPOINTS.items() if endpoint.optional]
+        if not isinstance(value, list) or not all(each in known for each in value):
+            raise self.wrong("extra 'without'", f"must be a list of what this site has none of: {', '.join(known)}")
+        return frozenset(ContentType(each) for each in value)
 
     def timeout(self) -> float:
         value = self.extra.get("timeout", DEFAULT_TIMEOUT)

@@ -80,10 +80,13 @@ class TableauSite:
         try:
             elements = self._read_elements(endpoint)
         except NotAllowed as error:
-            if not endpoint.licensed:
-                hint = f"Give the user that right, or take '{content_type}' out of content_types."
-                raise NotAllowed(f"{error} {hint}", status=error.status, code=error.code) from None
-            raise NotOnThisSite(str(error)) from None
+            hint = f"Give the user that right, or take '{content_type}' out of content_types."
+            if endpoint.licensed:
+                hint = (
+                    f"Give the user that right; if the site has no {content_type.words}s (they need Data Management), "
+                    f"say so in extra 'without' of its Airflow connection: [\"{content_type}\"]."
+                )
+            raise NotAllowed(f"{error} {hint}", status=error.status, code=error.code) from None
         except (NotFound, TableauTooOld) as error:
             if not endpoint.optional:
                 raise
