@@ -19,10 +19,10 @@ ROTATED = Asset("snowflake_pat_in_tableau")
 ROTATED_IF_WRITTEN = AssetAlias("snowflake_pat_in_tableau")
 
 
-def emit_rotated(context: Context, task: ThisTask, summary: Mapping[str, Any]) -> None:
+def emit_rotated(context: Context, task: ThisTask, brief: Mapping[str, Any]) -> None:
     """Emit the asset, if the task ends well: the run was green. After a dry run or a roll-back, nothing is.
 
-    :param summary: the counts of the report
+    :param brief: the report without the connections
     """
     if task.dry_run or task.params.roll_back:
         return
@@ -32,8 +32,8 @@ def emit_rotated(context: Context, task: ThisTask, summary: Mapping[str, Any]) -
             "snowflake_conn_ids": task.params.snowflake_conn_ids,
             "tableau_conn_ids": task.params.tableau_conn_ids,
             # Nothing went wrong in a green run: what was not narrowed saw all there is.
-            "whole": task.params.is_whole,
-            "targets": summary["targets"],
-            **{str(outcome): summary[outcome] for outcome in OF_A_RUN_THAT_WRITES},
+            "whole": task.params.is_whole and not brief["not_looked_at"],
+            "targets": brief["summary"]["targets"],
+            **{str(outcome): brief["summary"][outcome] for outcome in OF_A_RUN_THAT_WRITES},
         }
         context["outlet_events"][ROTATED_IF_WRITTEN].add(ROTATED, extra=extra)

@@ -34,7 +34,8 @@ def leave_rotation(task: ThisTask, brief: Mapping[str, Any], verdict: str) -> No
             )
             for conn_id, each in planned.items()
         }
-        is_whole = bool(sites) and task.params.is_whole and not task.params.roll_back and not brief["problems"]
+        saw_all = task.params.is_whole and not brief["problems"] and not brief["not_looked_at"]
+        is_whole = bool(sites) and saw_all and not task.params.roll_back
         run = _brief(task, brief["state"], verdict, brief["summary"])
         note_rotation(task.settings.reports, Rotation(run, task.folder, sites, credentials, is_whole))
 

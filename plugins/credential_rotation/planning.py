@@ -115,21 +115,32 @@ def _with_what_is_current(
         )
         for record in records
     ]
-    to_prove = set() if task.params.dry_run else _to_be_proved(task, decided)
+    to_prove = (
+        set() if task.params.dry_run else _to_be_proved(task, decided, _seen_to_connect(ledgers.values(), tokens))
+    )
     return [replace(each, outcome=None, held_current=True) if each.key in to_prove else each for each in decided]
 
 
-def _to_be_proved(task: ThisTask, records: Sequence[ConnectionRecord]) -> set[str]:
-    """What is not to be written again, and yet has not shown what is asked for: that it connects."""
+def _seen_to_connect(ledgers: Iterable[Ledger], tokens: Mapping[str, tuple[str, str]]) -> set[str]:
+    """The credentials whose token is known to connect from some content, whatever this run was narrowed to."""
+    entries = [entry for ledger in ledgers for _, entry in ledger.entries() if entry.proof in SHOW_A_CONNECTION]
+    shown = {entry.token for entry in entries}
+    return {conn_id for conn_id, (token, _) in tokens.items() if token in shown}
+
+
+def _to_be_proved(task: ThisTask, records: Sequence[ConnectionRecord], shown: set[str]) -> set[str]:
+    """What is not to be written again, and yet has not shown what is asked for: that it connects.
+
+    :param shown: the credentials of which one connection was seen to connect
+    """
     unchanged = [record for record in records if record.outcome is Outcome.UNCHANGED]
     if task.params.proof == "connects":
         return {record.key for record in unchanged if record.proof not in SHOW_A_CONNECTION}
     if task.params.canary_proof != "connects":
         return set()
-    # Where something is written, its canary shows it; and where one was seen to connect, the others have its token.
-    shown = {each.snowflake_conn_id for each in records if each.is_target and each.outcome is None}
-    shown |= {each.snowflake_conn_id for each in unchanged if each.proof in SHOW_A_CONNECTION}
-    left = [record for record in unchanged if record.snowflake_conn_id not in shown]
+    # Where something is written, its canary will show it.
+    written = {each.snowflake_conn_id for each in records if each.is_target and each.outcome is None}
+    left = [record for record in unchanged if record.snowflake_conn_id not in {*shown, *written}]
     return {candidates[0].key for candidates in choose_canaries(left, None).values()}
 
 

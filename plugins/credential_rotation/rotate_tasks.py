@@ -253,7 +253,7 @@ def report() -> dict[str, Any]:
     leave_rotation(task, brief, verdict)
     context = get_current_context()
     if state == "success":
-        emit_rotated(context, task, brief["summary"])
+        emit_rotated(context, task, brief)
     send_message(task.settings.notifier, context, brief=brief, summary=brief["summary"], verdict=verdict)
     if state != "success":
         raise RunIsRed(f"{verdict} Report: {path}")
@@ -302,7 +302,7 @@ def _note_arrivals(task: ThisTask, made: Report) -> None:
     for conn_id, planned in read_secrets(task.folder, plan.plan_id).items():
         if task.params.roll_back:
             task.renewals.departed(conn_id)
-        elif task.params.is_whole and not lagging & {conn_id, None} and conn_id in holding:
+        elif task.params.is_whole and not made.not_looked_at and not lagging & {conn_id, None} and conn_id in holding:
             task.renewals.arrived(conn_id, Arrival(planned.secrets.token, task.params.tableau_conn_ids))
 
 
@@ -325,6 +325,7 @@ def _report(task: ThisTask) -> Report:
         dry_run=task.dry_run,
         problems=tuple(problems),
         notes=plan.notes if plan else (),
+        not_looked_at=plan.not_looked_at if plan else (),
         deadlines=tuple(_deadlines(task, records if plan else None)),
         content=plan.content if plan else 0,
         records=tuple(records),

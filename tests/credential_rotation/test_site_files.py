@@ -38,6 +38,8 @@ def test_an_inventory_comes_back_as_it_was(folder: RunFolder) -> None:
                 Item(content("Vanished"), gone=True),
             ),
             {ContentType.FLOW: "not licensed"},
+            {ContentType.WORKBOOK: "403"},
+            {ContentType.VIRTUAL_CONNECTION: "403"},
         ),
     )
     write_inventory(folder, site, generation=NOW)

@@ -130,6 +130,10 @@ class AirflowUnderTest:
         """Let nothing be known of any Tableau: a new one may well have the port and the LUIDs of one before."""
         shutil.rmtree(self.home / "credential_rotation" / "ledger", ignore_errors=True)
 
+    def forget_arrivals(self) -> None:
+        """Let it not be known which tokens have arrived in Tableau."""
+        shutil.rmtree(self.home / "credential_rotation" / "arrivals", ignore_errors=True)
+
     def forget_tokens(self) -> None:
         """Let nothing be kept of any Snowflake."""
         for name in ("renewals", "attempts", "arrivals", "fleet"):

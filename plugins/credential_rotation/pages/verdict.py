@@ -75,11 +75,15 @@ def _of_good(report: Mapping[str, Any], found: Findings) -> Verdict:
         looked_at = f"{counted(found.connections, 'connection')} looked at, and no credential claims any"
         return Verdict("idle", "–", "There is nothing to do", _sentences(looked_at if found.connections else ""))
     there = targets - gone
+    not_looked_at = [str(each) for each in report.get("not_looked_at") or ()]
     if is_roll_back(report, found):
         sentence = f"{counted(there, 'connection')} rolled back"
         return Verdict("good", "✓", sentence, "The secret from before is embedded again.")
     if not there:
         return Verdict("good", "✓", "All targets were deleted meanwhile", _sentences(_listed(found)))
+    if not_looked_at:
+        sentence = f"{counted(there, 'connection')} {'embeds' if there == 1 else 'embed'} the current token"
+        return Verdict("good", "✓", sentence, _sentences(_listed(found), *not_looked_at))
     sentence = (
         f"All {there:,} connections embed the current token" if there > 1 else "The connection embeds the current token"
     )

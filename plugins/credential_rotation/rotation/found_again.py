@@ -1,7 +1,7 @@
 """What earlier runs updated on a site, held against what this run found there.
 
-A list that is suddenly short, an attribute that Tableau leaves out today, a wrong account: each makes targets vanish, and
-a run that updates all that is left would look well.
+A list that is suddenly short, an attribute that Tableau leaves out, a wrong account: each makes targets vanish, and a
+run that updates all that is left would look well.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ def _update(site: Writable, target: ConnectionRecord, credential: SnowflakeCrede
         return Stage(replace(target, proving=step.proving), wait=step.seconds)
     target = replace(target, proving=None, proof=step.proof)
     if isinstance(step, NotProved):
-        if step.proof is Proof.NONE and not orders.is_canary:
+        if step.proof is Proof.NONE and not (orders.is_canary and target.touched):
             log.warning("%s · %s: %s", target.title, target.username, step.reason)
             return Stage(replace(target, outcome=_done(target, orders)))
         return Stage(replace(target, outcome=Outcome.FAILED, reason=_with_hint(step.reason, orders)))

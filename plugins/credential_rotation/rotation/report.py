@@ -50,6 +50,7 @@ class Report:
     :param params: those that differ from their defaults
     :param timings: see :func:`credential_rotation.rotation.timings.timings`
     :param deadlines: until when connections work that may still hold a previous token
+    :param not_looked_at: what could not be listed, so that it is not known whether there is any
     """
 
     run_id: str
@@ -65,6 +66,7 @@ class Report:
     params: Mapping[str, Any] = field(default_factory=dict)
     timings: Mapping[str, Any] = field(default_factory=dict)
     deadlines: tuple[str, ...] = ()
+    not_looked_at: tuple[str, ...] = ()
 
     @property
     def state(self) -> str:
@@ -106,6 +108,7 @@ class Report:
             "params": dict(self.params),
             "problems": list(self.problems),
             "notes": [*self.notes, *self.deadlines],
+            "not_looked_at": list(self.not_looked_at),
         }
 
     def head(self) -> dict[str, Any]:
@@ -129,7 +132,7 @@ class Report:
         summary = self.summary
         lines = [f"{name:>24}  {number}" for name, number in summary.items() if name != "excluded" and number]
         lines += [f"{reason:>24}  {number}  excluded" for reason, number in summary["excluded"].items()]
-        lines += [f"Note: {note}" for note in (*self.notes, *self.deadlines)]
+        lines += [f"Note: {note}" for note in (*self.notes, *self.deadlines, *self.not_looked_at)]
         shown = self.not_green[:_SHOWN_FAILURES]
         lines += [f"{record.outcome}: {record.title} · {record.username} · {record.reason}" for record in shown]
         if len(self.not_green) > len(shown):
@@ -138,7 +141,7 @@ class Report:
 
     def verdict(self) -> str:
         """What came of a run, in a sentence; of a red one, why it is red, and until when what it left works."""
-        return " ".join([self._what_came_of_it(), *self.deadlines])
+        return " ".join([self._what_came_of_it(), *self.not_looked_at, *self.deadlines])
 
     def _what_came_of_it(self) -> str:
         if self.state == "success":

@@ -56,8 +56,8 @@ class TableauSettings:
     """One Tableau site and one way to sign in to it.
 
     ``secret`` is the password, the Tableau PAT's secret, or the secret value of a Connected App, by ``auth``.
-    ``timeout`` is in seconds, for each wait for a byte of an answer. ``without`` names the content types of which the site
-    is known to have none, so that not being allowed to list them hides nothing.
+    ``timeout`` is in seconds, for each wait for a byte of an answer. ``without`` names the content types of which the
+    site is known to have none.
     """
 
     conn_id: str

@@ -230,7 +230,6 @@ def test_a_version_without_virtual_connections_has_none(tableau: TableauSite, st
     [
         (ContentType.FLOW, "404003"),
         (ContentType.VIRTUAL_CONNECTION, "404003"),
-        (ContentType.VIRTUAL_CONNECTION, "403004"),  # no Data Management licence
     ],
 )
 def test_a_site_that_lacks_an_optional_type_has_none_of_it(
@@ -240,6 +239,16 @@ def test_a_site_that_lacks_an_optional_type_has_none_of_it(
     taken = _take(tableau)
     assert "Not licensed." in taken.missing_types[content_type]
     assert len(taken.items) == 11
+
+
+def test_of_virtual_connections_that_may_not_be_listed_it_is_not_known_whether_there_are_any(
+    tableau: TableauSite, server: TableauServer
+) -> None:
+    server.faults.script("list_virtual_connections", TableauCode("403004", "No."))
+    taken = _take(tableau)
+    assert list(taken.unknown_types) == [ContentType.VIRTUAL_CONNECTION]
+    assert "extra 'without' of its Airflow connection: [\"virtual_connection\"]" in str(taken.unknown_types)
+    assert (taken.missing_types, taken.refused_types) == ({}, {})
 
 
 def test_flows_that_may_not_be_listed_keep_nothing_else_from_being_read_but_are_told(

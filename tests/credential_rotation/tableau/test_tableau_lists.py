@@ -243,7 +243,6 @@ def test_an_item_without_an_id_is_not_dropped_in_silence(
         (ContentType.FLOW, "404003"),
         (ContentType.VIRTUAL_CONNECTION, "404000"),
         (ContentType.VIRTUAL_CONNECTION, "404003"),
-        (ContentType.VIRTUAL_CONNECTION, "403004"),  # no Data Management licence
     ],
 )
 def test_a_site_may_have_no_flows_and_no_virtual_connections(
