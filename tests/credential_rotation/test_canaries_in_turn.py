@@ -92,13 +92,13 @@ def test_both_are_validated_one_after_the_other_and_nothing_else_is_written(cana
     assert canaries.writes() == {"Both": [1, 1], "etl": [0], "bi": [0]}
 
 
-@pytest.mark.parametrize(("before", "writes"), [(BI, {"bi": [1], "etl": [1]}), (ETL, {"bi": [0], "etl": [1]})])
-def test_where_their_item_is_deleted_each_that_was_not_validated_goes_on_with_its_next_candidate(
-    tableau: TableauServer, canaries: Canaries, before: SandboxCredential, writes: dict[str, list[int]]
+@pytest.mark.parametrize("before", [BI, ETL])
+def test_where_their_item_is_deleted_each_goes_on_with_its_next_candidate(
+    tableau: TableauServer, canaries: Canaries, before: SandboxCredential
 ) -> None:
     delete_before(tableau, canaries.both, before)
     assert canaries()["updated"] == 2
-    assert canaries.writes() == writes
+    assert canaries.writes() == {"bi": [1], "etl": [1]}
 
 
 def test_one_that_failed_does_not_keep_the_other_from_its_next_candidate_and_is_not_tried_again(

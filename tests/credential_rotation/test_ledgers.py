@@ -171,6 +171,7 @@ def test_what_was_updated_is_known_with_its_token_time_run_and_proof(ledgers: Le
             "run_id": "run 1",
             "proof": "refresh_job",
             "item_updated_at": "2026-11-24T04:00:00Z",
+            "content_type": "datasource",
         },
         key(TARGETS[1]): {
             "token": TODAY,
@@ -179,6 +180,7 @@ def test_what_was_updated_is_known_with_its_token_time_run_and_proof(ledgers: Le
             "run_id": "run 1",
             "proof": "saved",
             "item_updated_at": "2026-11-24T04:01:00Z",
+            "content_type": "datasource",
         },
     }
     assert current(ledgers, changed_at(1)) == [False, True, False, False]

@@ -104,7 +104,7 @@ def ledgers(tmp_path: Path) -> Ledgers:
 def remember(ledgers: Ledgers, *records: ConnectionRecord, token: str = "today") -> None:
     """Each of these was updated with that token, at the time that its item shows."""
     entry = {"token": FINGERPRINTS.of(token), "username": "ETL_USER", "saved_at": SAVED, "run_id": "run 1"}
-    entry["item_updated_at"] = SAVED
+    entry |= {"item_updated_at": SAVED, "proof": "query"}
     entries = {f"{each.content_id}/{each.connection_id}": entry for each in records}
     ledgers.write("a site", Ledger.from_dict(entries))
 
@@ -113,7 +113,7 @@ def decided(ledgers: Ledgers, records: list[ConnectionRecord], **params: Any) ->
     """What is decided on each: whether it is left alone, held the token before, or neither."""
     task: Any = SimpleNamespace(params=rotation_params(**params), fingerprints=FINGERPRINTS, ledgers=ledgers)
     site = SiteInventory("tableau_default", "acme", Inventory((), {}), "a site")
-    found = _with_what_is_current(task, [site], [CREDENTIAL], records)
+    found = _with_what_is_current(task, [site], [CREDENTIAL], records, {"tableau_default": ledgers.read("a site")})
     assert [record.key for record in found] == [record.key for record in records]
     assert not any(record.held_current and record.outcome for record in found)
     return {

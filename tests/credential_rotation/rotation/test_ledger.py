@@ -12,6 +12,7 @@ import pytest
 from credential_rotation.rotation.ledger import Entry, Ledger, Secrets
 from credential_rotation.rotation.outcomes import Exclusion, Outcome, Proof
 from credential_rotation.rotation.records import ConnectionRecord
+from credential_rotation.tableau.content import ContentType
 from tests.builders import target
 
 SAVED = datetime(2026, 5, 2, 8, 0, tzinfo=UTC)
@@ -106,7 +107,9 @@ class TestLearning:
 
     def test_what_is_known_are_token_user_time_and_run(self) -> None:
         [entry] = ledger_of(done(proof=Proof.QUERY)).as_dict().values()
-        assert Entry(**entry) == Entry(NEW, LOGIN, SAVED.isoformat(), RUN, Proof.QUERY, in_tableau(0))
+        assert Entry(**entry) == Entry(
+            NEW, LOGIN, SAVED.isoformat(), RUN, Proof.QUERY, in_tableau(0), ContentType.DATASOURCE
+        )
 
     def test_the_user_is_the_one_that_was_embedded(self) -> None:
         ledger = ledger_of(done(username="jane", new_username="JANE_NEW"))
