@@ -4,6 +4,7 @@
 
     report.json, report.csv, report.html
     work/run.json                       shows that the folder can be written
+    work/reading/<connection>/<time>    what discover has read so far, until it finishes (unfinished_reading)
     work/inventory-<connection>.json
     work/plan.json                      what is decided on each connection
     work/updated.json                   what was updated by earlier plans, before a person cleared tasks
