@@ -49,6 +49,32 @@ def settled(listed: Iterable[Content]) -> frozenset[str]:
     return frozenset(luid for luid, time in times.items() if newest - time > _A_SECOND)
 
 
+def known_items(items: Iterable[Item], are_settled: Collection[str]) -> dict[str, KnownItem]:
+    """What is known, by LUID, now that these items were read.
+
+    :param are_settled: see :func:`settled`
+    """
+    return {
+        item.content.id: KnownItem(item.content.updated_at, item.connections)
+        for item in items
+        if item.content.id in are_settled and not item.gone and item.unreadable is None
+    }
+
+
+def unchanged(known: Mapping[str, KnownItem], listed: Iterable[Content]) -> dict[str, tuple[Connection, ...]]:
+    """The connections, by LUID, of the listed items that have not changed since those were read."""
+    return {
+        content.id: known[content.id].connections
+        for content in listed
+        if content.id in known and known[content.id].updated_at == content.updated_at
+    }
+
+
+def items_from_json(values: Mapping[str, Any]) -> dict[str, KnownItem]:
+    """Read known items back."""
+    return {luid: _known_item(each) for luid, each in values.items()}
+
+
 @dataclass(frozen=True)
 class KnownContent:
     """What is known of a site.
@@ -70,17 +96,12 @@ class KnownContent:
         """
         return self.runs + 1 >= every or not set(tokens) <= self.tokens
 
-    def connections(self, content: Content) -> tuple[Connection, ...] | None:
-        """The connections of an item that has not changed since they were read; None when it is to be asked."""
-        known = self.items.get(content.id)
-        return known.connections if known is not None and known.updated_at == content.updated_at else None
-
     def after_sweep(self, items: Sequence[Item], tokens: Collection[str]) -> KnownContent:
         """What is known after a run that asked all items."""
         return KnownContent(_read(items), 0, frozenset(tokens))
 
     def after(self, items: Sequence[Item]) -> KnownContent:
-        """What is known after a run that asked only those of which :meth:`connections` knew nothing."""
+        """What is known after a run that asked only those that were not known, or had changed."""
         # Items of types that this run was not for stay; they are compared when they are listed again.
         return replace(self, items={**self.items, **_read(items)}, runs=self.runs + 1)
 
@@ -109,9 +130,9 @@ class SiteMemory:
         self._tokens = frozenset(tokens()) if self._is_on else frozenset()
         self._is_sweep = is_sweep or self._known.is_sweep_due(every, self._tokens)
 
-    def connections(self, content: Content) -> tuple[Connection, ...] | None:
-        """The connections of an item that need not be asked; None where it is to be."""
-        return None if self._is_sweep else self._known.connections(content)
+    def connections(self, listed: Iterable[Content]) -> dict[str, tuple[Connection, ...]]:
+        """The connections of the listed items that need not be asked, by LUID."""
+        return {} if self._is_sweep else unchanged(self._known.items, listed)
 
     def keep(self, items: Sequence[Item]) -> None:
         """Keep what was read, for later runs."""
@@ -127,8 +148,7 @@ def read_known(reports: str, site_key: str) -> KnownContent:
     try:
         if values is None or values["version"] != _VERSION:
             return KnownContent()
-        items = {luid: _known_item(each) for luid, each in values["items"].items()}
-        return KnownContent(items, int(values["runs"]), frozenset(values["tokens"]))
+        return KnownContent(items_from_json(values["items"]), int(values["runs"]), frozenset(values["tokens"]))
     except (AttributeError, KeyError, TypeError, ValueError) as problem:
         log.warning("What is known of %s can't be read (%s): all is asked again.", site_key, type(problem).__name__)
         return KnownContent()
@@ -142,12 +162,7 @@ def write_known(reports: str, site_key: str, known: KnownContent) -> None:
 
 
 def _read(items: Sequence[Item]) -> dict[str, KnownItem]:
-    are_settled = settled(item.content for item in items)
-    return {
-        item.content.id: KnownItem(item.content.updated_at, item.connections)
-        for item in items
-        if item.content.id in are_settled and not item.gone and item.unreadable is None
-    }
+    return known_items(items, settled(item.content for item in items))
 
 
 def _known_item(values: dict[str, Any]) -> KnownItem:

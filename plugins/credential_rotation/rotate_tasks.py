@@ -57,6 +57,7 @@ from credential_rotation.snowflake_check import SnowflakeCheck
 from credential_rotation.tableau.errors import UnusableSetting
 from credential_rotation.tableau.tableau_site import TableauSite
 from credential_rotation.task_context import ThisTask, check_connections
+from credential_rotation.unfinished_reading import UnfinishedReading
 from credential_rotation.updating import update_targets
 
 log = logging.getLogger(__name__)
@@ -80,7 +81,13 @@ def discover(tableau_conn_id: str) -> dict[str, Any]:
     drop_plan(task.folder)
     sites = len(task.params.tableau_conn_ids)
     in_flight = max(1, task.settings.requests_in_flight // sites)
-    with task.telling_problems(), task.tableau(tableau_conn_id, in_flight=in_flight, sharers=sites) as hook:
+    with (
+        task.telling_problems(),
+        task.tableau(tableau_conn_id, in_flight=in_flight, sharers=sites) as hook,
+        UnfinishedReading(
+            task.folder, tableau_conn_id, site_key=hook.settings.site_key, generation=task.generation
+        ) as reading,
+    ):
         memory = SiteMemory(
             task.settings.reports,
             hook.settings.site_key,
@@ -94,12 +101,13 @@ def discover(tableau_conn_id: str) -> dict[str, Any]:
             in_flight,
             owners_must_have_names=bool(task.params.owners),
             tolerate_broken_items=task.is_last_try,
-            known=memory.connections,
+            known=lambda listed: memory.connections(listed) | reading.connections(listed),
+            keep=reading.keep,
             took=hook.traffic.was_read,
         )
         memory.keep(inventory.items)
         site = SiteInventory(tableau_conn_id, hook.settings.site, inventory, hook.settings.site_key)
-    return write_inventory(task.folder, site, generation=task.generation)
+        return write_inventory(task.folder, site, generation=task.generation)
 
 
 def filter_connections() -> list[dict[str, Any]]:

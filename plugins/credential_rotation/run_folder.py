@@ -4,6 +4,7 @@
 
     report.json, report.csv, report.html
     work/run.json                       shows that the folder can be written
+    work/reading/<connection>/<time>    what discover has read so far, until it finishes (unfinished_reading)
     work/inventory-<connection>.json
     work/plan.json                      what is decided on each connection; gone while a new plan is being made
     work/plans/<plan>.json              of each plan of the run: its sites, and fingerprints of the tokens it is for

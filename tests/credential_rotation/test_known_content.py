@@ -31,7 +31,8 @@ def run(
 ) -> list[str]:
     """A run over these and the newest item; the LUIDs of the others that are asked."""
     remembered = memory(folder, *tokens, every=every, is_sweep=is_sweep)
-    asked = [each.content.id for each in items if remembered.connections(each.content) is None]
+    known = remembered.connections(each.content for each in items)
+    asked = [each.content.id for each in items if each.content.id not in known]
     remembered.keep([*items, item(NEWEST)])
     return asked
 
@@ -39,7 +40,7 @@ def run(
 def test_what_did_not_change_is_not_asked_again(tmp_path: Path) -> None:
     assert run(tmp_path, item(ORDERS), item(SALES)) == ["orders", "sales"]
     assert run(tmp_path, item(ORDERS), item(SALES)) == []
-    assert memory(tmp_path, "fp").connections(SALES) == item(SALES).connections
+    assert memory(tmp_path, "fp").connections([SALES]) == {"sales": item(SALES).connections}
 
 
 def test_what_changed_and_what_is_new_is_asked(tmp_path: Path) -> None:
@@ -57,7 +58,8 @@ def test_what_changed_about_when_the_newest_item_did_is_asked_again(
     newest = replace(NEWEST, updated_at="2026-11-24T12:00:10Z")
     for _ in range(2):
         remembered = memory(tmp_path, "fp")
-        asked = [each.id for each in (about_then, newest) if remembered.connections(each) is None]
+        known = remembered.connections([about_then, newest])
+        asked = [each.id for each in (about_then, newest) if each.id not in known]
         remembered.keep([item(about_then), item(newest)])
     assert asked == ["orders", "newest"][not is_asked :]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -181,6 +182,24 @@ def test_an_item_that_can_not_be_read_makes_the_run_red_and_the_rest_goes_on(
     assert len(run.rows("updated")) == 8
     [failed] = run.rows("failed")
     assert (failed["content_id"], failed["connection_id"]) == (secret_item.id, None)
+
+
+def test_the_next_try_of_discover_reads_only_what_the_one_before_has_not(
+    rotate: Rotations, tableau: TableauServer
+) -> None:
+    site = tableau.state.site
+    newest, last = site.content("bi overview"), site.content("Linked")
+    site.republish(newest, BI.secret)
+    tableau.faults.script("query_connections", ServerError(), {"content_id": last.id}, times=4)
+    run = rotate(tableau, environment={"CREDENTIAL_ROTATION_REQUESTS_IN_FLIGHT": "1"}, dry_run=True)
+    assert tableau.faults.left() == 0
+    assert run.state == "success"
+    assert [task["tries"] for task in run.tasks if task["task_id"] == "discover"] == [2]
+    read = Counter(each.parameters["content_id"] for each in tableau.requests.all("query_connections", status=200))
+    # Another change of the newest item might not show.
+    assert read == {content.id: 2 if content is newest else 1 for content in site.contents}
+    assert len(run.rows()) == sum(len(content.connections) for content in site.contents)
+    assert not any((run.folder / "work" / "reading" / "tableau_default").iterdir())
 
 
 def test_two_credentials_that_fail_their_canary_do_not_stop_the_third(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -74,7 +74,8 @@ def take_inventory(
     *,
     owners_must_have_names: bool = False,
     tolerate_broken_items: bool = False,
-    known: Callable[[Content], tuple[Connection, ...] | None] = lambda _: None,
+    known: Callable[[Sequence[Content]], Mapping[str, tuple[Connection, ...]]] = lambda _: {},
+    keep: Callable[[Item], None] = lambda _: None,
     took: Callable[[Content, float], None] = lambda _content, _seconds: None,
 ) -> Inventory:
     """Read every item of these types with its connections, ``in_flight`` requests at a time.
@@ -82,18 +83,20 @@ def take_inventory(
     :param owners_must_have_names: owners are to be filtered by name, so showing them by LUID would not do
     :param tolerate_broken_items: an item at which Tableau fails again and again is unreadable, and no reason to leave
         all others with a token that dies; for the last try
-    :param known: the connections of an item that need not be asked, as they were when it was; None where it is to be
+    :param known: of all listed items, the connections of those that need not be asked, by LUID; called once
+    :param keep: is given each item as soon as it was asked, from any thread: a later failure loses the inventory
     :param took: is told of each item how many seconds its connections took to read, from any thread
     :raises TableauError: when a list can't be read whole, or Tableau is unwell: half an inventory would miss targets;
         the list of users only where owners must have names
     """
-    reader = _ItemReader(site, (ServerFault, RandomRefusal) if tolerate_broken_items else (), took)
+    reader = _ItemReader(site, (ServerFault, RandomRefusal) if tolerate_broken_items else (), keep, took)
     with ThreadPoolExecutor(max_workers=max(1, in_flight), thread_name_prefix="inventory") as pool:
         try:
             contents, missing, refused, unknown = _read_lists(site, content_types, pool)
             # Nobody's name is needed to ask for connections.
             owners = pool.submit(_owner_names, contents, site, required=owners_must_have_names)
-            as_before = {each.id: Item(each, before) for each in contents if (before := known(each)) is not None}
+            connections = known(contents)
+            as_before = {each.id: Item(each, connections[each.id]) for each in contents if each.id in connections}
             if as_before:
                 log.info("%d of %d items are as they were when they were read last.", len(as_before), len(contents))
             to_ask = [content for content in contents if content.id not in as_before]
@@ -175,9 +178,14 @@ class _ItemReader:
     """Reads one item, and knows which failures are that item's alone."""
 
     def __init__(
-        self, site: Readable, tolerated: tuple[type[TableauError], ...], took: Callable[[Content, float], None]
+        self,
+        site: Readable,
+        tolerated: tuple[type[TableauError], ...],
+        keep: Callable[[Item], None],
+        took: Callable[[Content, float], None],
     ) -> None:
         self._site = site
+        self._keep = keep
         self._took = took
         self._items_own: tuple[type[TableauError], ...] = (
             NotAllowed,
@@ -191,9 +199,11 @@ class _ItemReader:
         """The item with its connections, or why they could not be read."""
         began = time.monotonic()
         try:
-            return self._read(content)
+            item = self._read(content)
         finally:
             self._took(content, time.monotonic() - began)
+        self._keep(item)
+        return item
 
     def _read(self, content: Content) -> Item:
         try:
