@@ -247,10 +247,8 @@ def test_of_virtual_connections_that_may_not_be_listed_it_is_not_known_whether_t
     server.faults.script("list_virtual_connections", TableauCode("403004", "No."))
     taken = _take(tableau)
     assert list(taken.unknown_types) == [ContentType.VIRTUAL_CONNECTION]
-    assert (
-        "extra 'without' of its Airflow connection: [\"virtual_connection\"]"
-        in taken.unknown_types[ContentType.VIRTUAL_CONNECTION]
-    )
+    why = taken.unknown_types[ContentType.VIRTUAL_CONNECTION]
+    assert "extra 'without' of its Airflow connection: [\"virtual_connection\"]" in why
     assert (taken.missing_types, taken.refused_types) == ({}, {})
 
 
