@@ -369,8 +369,8 @@ def _why_there_is_no_plan(task: ThisTask, problems: Sequence[str]) -> str:
         return f"{FilesNotShared('The plan of the run')} It is not known here what was written to Tableau."
     if before := len(task.ledgers.updated_by(task.run_id)):
         return (
-            f"This run wrote to {before} connections before its tasks were cleared, and has no plan now. Clear discover "
-            "and everything downstream, or start a new run."
+            f"This run wrote to {before} connections before its tasks were cleared, and has no plan now. Clear "
+            "discover and everything downstream, or start a new run."
         )
     return "Nothing was written to Tableau." + ("" if problems else " See the log of the first task that failed.")
 

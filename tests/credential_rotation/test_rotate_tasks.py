@@ -46,3 +46,20 @@ def test_a_red_run_is_told_of_before_it_is_red_and_emits_nothing(
     with pytest.raises(RunIsRed, match="3 failed"):
         rotate_tasks.report()
     assert done == ["summary", "ledgers", "leave_rotation", "send_message"]
+
+
+@pytest.mark.parametrize(
+    ("planned", "written", "said"),
+    [
+        (None, {}, "Nothing was written to Tableau. See the log of the first task that failed."),
+        (None, {"a": 1, "b": 2}, "This run wrote to 2 connections before its tasks were cleared, and has no plan now."),
+        (1, {}, "It is not known here what was written to Tableau."),
+    ],
+)
+def test_a_run_without_a_plan_says_what_was_written(planned: int | None, written: dict[str, int], said: str) -> None:
+    task: Any = SimpleNamespace(
+        run_id="a_run",
+        instance=SimpleNamespace(xcom_pull=lambda **_: planned),
+        ledgers=SimpleNamespace(updated_by=lambda _: written),
+    )
+    assert said in rotate_tasks._why_there_is_no_plan(task, [])

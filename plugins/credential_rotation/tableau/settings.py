@@ -271,6 +271,7 @@ class _Reader:
 
     def without(self) -> frozenset[ContentType]:
         value = self.extra.get("without") or []
+        value = value.split() if isinstance(value, str) else value
         known = [content_type for content_type, endpoint in ENDPOINTS.items() if endpoint.optional]
         if not isinstance(value, list) or not all(each in known for each in value):
             raise self.wrong("extra 'without'", f"must be a list of what this site has none of: {', '.join(known)}")

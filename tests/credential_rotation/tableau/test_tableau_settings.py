@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from airflow.sdk import BaseHook, Connection
 
+from credential_rotation.tableau.content import ContentType
 from credential_rotation.tableau.errors import UnusableSetting
 from credential_rotation.tableau.settings import (
     DEFAULT_SCOPES,
@@ -270,6 +271,17 @@ def test_plain_http_leaves_this_machine_by_no_proxy(scheme: str, proxy: str) -> 
 )
 def test_a_proxy_that_gets_no_plain_http_from_this_machine_may_be_named(host: str, proxies: dict[str, str]) -> None:
     assert read({"proxies": proxies}, host=host).proxies == proxies
+
+
+def test_a_site_may_be_without_some_types_of_content() -> None:
+    assert read().without == frozenset()
+    both = frozenset({ContentType.FLOW, ContentType.VIRTUAL_CONNECTION})
+    assert read({"without": ["virtual_connection"]}).without == {ContentType.VIRTUAL_CONNECTION}
+    assert read({"without": ["flow", "virtual_connection"]}).without == both
+    assert read({"without": "flow virtual_connection"}).without == both
+    for without in (["workbook"], ["flows"], {"flow": True}, [1], [[]], True, 7, "virtual connection"):
+        said = complaint({"without": without})
+        assert "extra 'without' must be a list of what this site has none of: flow, virtual_connection" in said
 
 
 def test_a_timeout_is_a_number_of_seconds() -> None:
