@@ -1,0 +1,210 @@
+"""Plays steps against a small Airflow and a Tableau with two sites, and notes what the promises are judged by."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import stage
+from sandbox.tableau import Connection
+from tests.credential_rotation.sequences.dying import Point, Process
+from tests.credential_rotation.sequences.small_airflow import DagRun, SmallAirflow, State, TaskInstance
+from tests.credential_rotation.sequences.steps import FAILED, ChangeToken, Clear, Incident, RePoint, Republish, Run, Step
+from tests.credential_rotation.sequences.two_sites import CREDENTIALS, TwoSites
+from tests.credential_rotation.supervising import Supervisor
+
+# A task with what it was given: its work.
+Work = tuple[str, str, str]
+
+
+@dataclass
+class Seen:
+    """What a run went by.
+
+    :param site: where the Airflow connection led when the run read it the last time
+    :param read_at: when that was
+    :param tokens: the tokens when it made its plan the last time
+    :param began: when each of its works was begun the last time
+    :param written_by: the work that updated a connection the last time
+    :param reported: whether its report task was green in this step
+    """
+
+    site: str = ""
+    read_at: int = 0
+    tokens: Mapping[str, str] = field(default_factory=dict)
+    began: dict[Work, int] = field(default_factory=dict)
+    written_by: dict[Connection, Work] = field(default_factory=dict)
+    reported: bool = False
+
+
+class Stage:
+    """Runs, and the world around them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, supervisor: Supervisor, folder: Path) -> None:
+        self._monkeypatch, self._folder = monkeypatch, folder
+        self.sites = TwoSites(monkeypatch)
+        self._process = Process(monkeypatch, supervisor, interrupt=self._interrupts, updated=self._note_update)
+        self._airflow = SmallAirflow(monkeypatch, now=self.sites.now, process=self._work, killed=self._after_kill)
+        self._time = itertools.count(1)
+        self._incident: Incident | None = None
+        self._struck: Incident | None = None
+        self._working: list[tuple[DagRun, Work]] = []
+        self.seen: dict[DagRun, Seen] = {}
+        self.republished: dict[Connection, int] = {}
+        monkeypatch.setenv("CREDENTIAL_ROTATION_SNOWFLAKE_CHECK", "off")
+        # One request at a time: a sequence ends the same way each time it is played.
+        monkeypatch.setenv("CREDENTIAL_ROTATION_REQUESTS_IN_FLIGHT", "1")
+        self._report_to(folder / "reports")
+
+    def __enter__(self) -> Stage:
+        self.sites.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sites.server.stop()
+        shutil.rmtree(self._folder)
+
+    @property
+    def runs(self) -> list[DagRun]:
+        return self._airflow.runs
+
+    # -- steps --------------------------------------------------------------------------------------------------------
+
+    def play(self, step: Step) -> None:
+        """Let a step happen, and what follows from it."""
+        self.sites.let_time_pass()
+        self._process.start_counting()
+        for seen in self.seen.values():
+            seen.reported = False
+        if isinstance(step, Run):
+            self._incident = step.incident
+            conn_ids = [f"snowflake_{name}" for name in CREDENTIALS if step.only in (None, name)]
+            self._work_on(
+                self._airflow.trigger(
+                    f"run_{len(self.runs) + 1}",
+                    {
+                        "snowflake_conn_ids": conn_ids,
+                        "roll_back": step.roll_back,
+                        "connections_per_task": step.connections_per_task,
+                        "canary_proof": step.canary_proof,
+                        "force": step.force,
+                    },
+                )
+            )
+        elif isinstance(step, Clear):
+            self._incident = step.incident
+            earlier = 2 if step.earlier else 1
+            if len(self.runs) >= earlier:
+                run = self.runs[-earlier]
+                self._clear(run, step)
+                self._work_on(run)
+        else:
+            self._change(step)
+
+    def _work_on(self, run: DagRun) -> None:
+        self.seen.setdefault(run, Seen())
+        self._airflow.work(run)
+        self._incident = None
+
+    def _clear(self, run: DagRun, step: Clear) -> None:
+        if step.task_id == FAILED:
+            bad = (State.FAILED, State.UPSTREAM_FAILED, State.SKIPPED)
+            chosen = [each for each in run.instances if each.state in bad]
+        else:
+            chosen = [each for each in run.of(step.task_id) if step.index in (None, each.map_index)]
+        self._airflow.clear(run, chosen, downstream=step.downstream)
+
+    def _change(self, step: Step) -> None:
+        if isinstance(step, Republish):
+            changed = self.sites.republish(step.item, new_ids=step.new_ids, by_author=step.by_author)
+            self.republished |= dict.fromkeys(changed, next(self._time))
+        elif isinstance(step, ChangeToken):
+            self.sites.change_token(step.credential)
+        elif isinstance(step, RePoint):
+            [other] = set(self.sites.sites) - {self.sites.pointed_to}
+            self.sites.point_to(other)
+
+    # -- processes ----------------------------------------------------------------------------------------------------
+
+    def _work(
+        self, run: DagRun, instance: TaskInstance, given: Mapping[str, Any], function: Callable[[], Any]
+    ) -> Any:
+        work = (run.run_id, instance.task_id, json.dumps(given))
+        if seen := self.seen.get(run):
+            seen.began[work] = now = next(self._time)
+            if instance.task_id == "discover":
+                seen.site, seen.read_at = self.sites.pointed_to, now
+            if instance.task_id == "filter_connections":
+                seen.tokens = self.sites.current_tokens()
+        self._working.append((run, work))
+        try:
+            result = self._process.run(instance.task_id, function)
+        finally:
+            self._working.pop()
+        if seen:
+            seen.reported |= instance.task_id == "report"
+        return result
+
+    def _note_update(self, connection_id: str) -> None:
+        run, work = self._working[-1]
+        self.seen[run].written_by[self.sites.connection(connection_id)] = work
+
+    def _interrupts(self, task_id: str, point: Point, number: int) -> bool:
+        incident = self._incident
+        if incident is None or (incident.task_id, incident.point, incident.number) != (task_id, point, number):
+            return False
+        self._incident = None
+        if incident.kills:
+            self._struck = incident
+            return True
+        run, _ = self._working[-1]
+        self._happen(run, incident.meanwhile)
+        self._airflow.work(run)
+        return False
+
+    def _after_kill(self, run: DagRun) -> None:
+        incident, self._struck = self._struck, None
+        assert incident is not None
+        self._happen(run, incident.meanwhile)
+        if incident.ends:
+            self._airflow.mark_failed(run)
+
+    def _happen(self, run: DagRun, steps: Sequence[Step]) -> None:
+        for step in steps:
+            self.sites.let_time_pass()
+            if isinstance(step, Clear):
+                self._clear(run, step)
+            else:
+                self._change(step)
+        self.sites.let_time_pass()
+
+    # -- what is asked afterwards -------------------------------------------------------------------------------------
+
+    def said_to_hold(self) -> set[str]:
+        """The ids of the connections that a run started now would leave alone: they hold the current token, it says.
+
+        It is a dry run on a copy of the files, and so leaves no trace.
+        """
+        copy = self._folder / "copy"
+        shutil.copytree(self._folder / "reports", copy)
+        self._report_to(copy)
+        conf = {"snowflake_conn_ids": [f"snowflake_{name}" for name in CREDENTIALS], "dry_run": True}
+        run = self._airflow.trigger("look", conf)
+        self._airflow.work(run)
+        self.runs.remove(run)
+        report = json.loads((copy / "rotate_snowflake_pat_in_tableau" / "look" / "report.json").read_text())
+        self._report_to(self._folder / "reports")
+        shutil.rmtree(copy)
+        assert run.state is State.SUCCESS, f"a dry run fails: {report['problems']}"
+        return {row["connection_id"] for row in report["connections"] if row["outcome"] == "unchanged"}
+
+    def _report_to(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._monkeypatch.setenv("CREDENTIAL_ROTATION_REPORTS", f"file://{folder}")

@@ -1,0 +1,53 @@
+"""What must be true after each step, whatever happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sandbox.tableau import Connection
+from tests.credential_rotation.sequences.playing import Seen, Stage
+from tests.credential_rotation.sequences.small_airflow import DagRun, State
+from tests.credential_rotation.sequences.two_sites import CREDENTIALS
+
+
+def broken_promises(stage: Stage) -> list[str]:
+    """What is not as it must be."""
+    return [
+        *(wrong for run, seen in stage.seen.items() if seen.reported for wrong in _wrong_after_green(stage, run, seen)),
+        *_said_to_hold_and_does_not(stage),
+        *stage.sites.what_else_was_touched(),
+    ]
+
+
+def _wrong_after_green(stage: Stage, run: DagRun, seen: Seen) -> Iterator[str]:
+    """A green run has no target without the token, a green roll-back none with the token that it takes back."""
+    if run.state is not State.SUCCESS:
+        return
+    names = [conn_id.removeprefix("snowflake_") for conn_id in run.conf["snowflake_conn_ids"]]
+    for item, connection in stage.sites.targets(seen.site, *names):
+        has_token = connection.password == seen.tokens[str(connection.target_of)]
+        if run.conf["roll_back"] and has_token:
+            yield f"{run.run_id} is a green roll-back, but {item.name!r} holds the token that it takes back"
+        if not run.conf["roll_back"] and not has_token and not _was_republished_unseen(stage, seen, connection):
+            yield f"{run.run_id} is green, but {item.name!r} holds {connection.password!r}"
+
+
+def _was_republished_unseen(stage: Stage, seen: Seen, connection: Connection) -> bool:
+    """Whether somebody published it again after the run had done all that it does with it.
+
+    Not where the run read the site after that, or began once more with the work that had updated it.
+    """
+    republished = stage.republished.get(connection)
+    if republished is None or republished < seen.read_at:
+        return False
+    work = seen.written_by.get(connection)
+    return work is None or seen.began[work] < republished
+
+
+def _said_to_hold_and_does_not(stage: Stage) -> Iterator[str]:
+    """The ledger says of no connection that it holds the token when it does not."""
+    held = stage.said_to_hold()
+    tokens = stage.sites.current_tokens()
+    for item, connection in stage.sites.targets(stage.sites.pointed_to, *CREDENTIALS):
+        if connection.id in held and connection.password != tokens[str(connection.target_of)]:
+            yield f"{item.name!r} is said to hold the token, but it holds {connection.password!r}"

@@ -1,0 +1,129 @@
+"""Any sequence of runs, kills, cleared tasks and changes around them keeps the promises.
+
+    Run, Run(roll_back=True)   a run, a roll-back; a task of it may be killed: Incident
+    Clear                      any task is cleared, with or without what follows
+    Republish                  an author publishes an item again, with an old secret
+    ChangeToken, RePoint       a new token, another site
+
+After each step: a green run has no target without the token; a green roll-back has none with the token that it takes
+back; the ledger says of none that it holds the token that does not; nothing else is touched. At the end a run that
+nobody disturbs makes all well, and a roll-back takes all of it back.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from credential_rotation import retry_policy, updating
+from credential_rotation.rotation import proof
+from tests.credential_rotation.sequences.dying import Point
+from tests.credential_rotation.sequences.playing import Stage
+from tests.credential_rotation.sequences.promises import broken_promises
+from tests.credential_rotation.sequences.small_airflow import State
+from tests.credential_rotation.sequences.steps import (
+    FAILED,
+    TASKS,
+    ChangeToken,
+    Clear,
+    Incident,
+    RePoint,
+    Republish,
+    Run,
+    Step,
+)
+from tests.credential_rotation.sequences.two_sites import CREDENTIALS, ITEMS
+from tests.credential_rotation.supervising import Supervisor
+
+# -- what happens -----------------------------------------------------------------------------------------------------
+
+_WRITING = ("validate_one", "update_connections")
+_REQUESTING = ("discover", *_WRITING)
+_UPDATES = (Point.BEFORE_UPDATE, Point.AFTER_UPDATE)
+_numbers = st.integers(1, 8)
+
+_republish = st.builds(Republish, st.sampled_from(ITEMS), st.booleans(), st.booleans())
+_change_token = st.builds(ChangeToken, st.sampled_from(CREDENTIALS))
+_re_point = st.just(RePoint())
+_clear = st.builds(Clear, st.sampled_from((*TASKS, FAILED)), st.booleans(), st.none() | st.integers(0, 2))
+_meanwhile = st.lists(st.one_of(_republish, _clear, _change_token, _re_point), max_size=2).map(tuple)
+
+_incidents = st.one_of(
+    st.builds(
+        Incident, st.sampled_from(_WRITING), st.sampled_from(_UPDATES), _numbers, _meanwhile, st.booleans(), st.booleans()
+    ),
+    st.builds(
+        Incident,
+        st.sampled_from(_REQUESTING),
+        st.sampled_from((Point.BEFORE_REQUEST, Point.AFTER_REQUEST)),
+        _numbers,
+        _meanwhile,
+        st.booleans(),
+    ),
+    st.builds(Incident, st.sampled_from(TASKS), st.just(Point.BEFORE_FILE), _numbers, _meanwhile, st.booleans()),
+)
+_run = st.builds(
+    Run,
+    roll_back=st.sampled_from((False, False, True)),
+    only=st.sampled_from((None, None, *CREDENTIALS)),
+    connections_per_task=st.sampled_from((None, 3)),
+    canary_proof=st.sampled_from(("saved", "saved", "saved", "connects")),
+    force=st.sampled_from((False, False, False, True)),
+    incident=st.none() | _incidents,
+)
+_clear_afterwards = st.builds(
+    Clear,
+    st.sampled_from((*TASKS, FAILED)),
+    st.booleans(),
+    st.none() | st.integers(0, 2),
+    st.booleans(),
+    st.none() | _incidents,
+)
+_steps = st.lists(st.one_of(_run, _run, _clear_afterwards, _republish, _change_token, _re_point), max_size=5)
+
+
+# -- what must be true ------------------------------------------------------------------------------------------------
+
+Play = Callable[[Sequence[Step]], None]
+
+
+@pytest.fixture
+def play(supervisor: Supervisor, quickly: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Play:
+    """Plays a sequence in a world of its own."""
+    monkeypatch.setattr(proof, "YOUNGEST_CACHE_SECONDS", -1.0)
+    monkeypatch.setattr(updating, "_SHORTEST_ABSENCE", 0.0)
+    numbers = itertools.count()
+
+    def play(steps: Sequence[Step]) -> None:
+        supervisor.variables.clear()
+        with pytest.MonkeyPatch.context() as patched, Stage(patched, supervisor, tmp_path / f"{next(numbers)}") as stage:
+            for step in steps:
+                stage.play(step)
+                assert not broken_promises(stage), f"after {step}"
+            stage.play(Run())
+            assert stage.runs[-1].state is State.SUCCESS, "a run that nobody disturbs is red at the end"
+            assert not broken_promises(stage), "after the last run"
+            stage.play(Run(roll_back=True))
+            assert stage.runs[-1].state is State.SUCCESS, "a roll-back that nobody disturbs is red at the end"
+            assert not broken_promises(stage), "after the last roll-back"
+
+    return play
+
+
+@settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(steps=_steps)
+def test_any_sequence_keeps_the_promises(play: Play, steps: list[Step]) -> None:
+    play(steps)
+
+
+def test_a_run_and_its_roll_back_that_nobody_disturbs(play: Play) -> None:
+    play([])
