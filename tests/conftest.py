@@ -6,9 +6,16 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
+from hypothesis import settings
 
 from sandbox.snowflake import SnowflakeServer, SnowflakeState
 from tests.sandbox_snowflake.small_account import small_account
+
+# Generated sequences: the same few each time in `make test`, other and more ones in `make chaos`. A failing one is
+# shrunk, and printed as the code that plays it.
+settings.register_profile("default", max_examples=15, derandomize=True, deadline=None)
+settings.register_profile("chaos", max_examples=300, print_blob=True, deadline=None)
+settings.load_profile("default")
 
 # What requirements-browser.lock installs the other tests do without.
 collect_ignore = [] if find_spec("playwright") else ["browser"]

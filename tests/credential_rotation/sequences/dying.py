@@ -34,7 +34,6 @@ class Process:
 
     :param interrupt: called at each point with the task, the point and how many there were before in this step; kills
         the process where it returns True
-    :param updated: told of each update that reached Tableau, by the id of the connection
     """
 
     def __init__(
@@ -43,9 +42,8 @@ class Process:
         supervisor: Supervisor,
         *,
         interrupt: Callable[[str, Point, int], bool],
-        updated: Callable[[str], None],
     ) -> None:
-        self._interrupt, self._updated = interrupt, updated
+        self._interrupt = interrupt
         self._counts: Counter[tuple[str, Point]] = Counter()
         self._task_id = ""
         self._is_dead = False
@@ -83,8 +81,6 @@ class Process:
                 self._pass(Point.BEFORE_UPDATE)
             response = really_send(adapter, request, **how)
             if is_update:
-                if response.ok:
-                    self._updated(request.path_url.rpartition("/")[2])
                 self._pass(Point.AFTER_UPDATE)
             self._pass(Point.AFTER_REQUEST)
             return response

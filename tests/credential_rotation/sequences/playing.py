@@ -8,20 +8,25 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
-from sandbox import stage
 from sandbox.tableau import Connection
 from tests.credential_rotation.sequences.dying import Point, Process
 from tests.credential_rotation.sequences.small_airflow import DagRun, SmallAirflow, State, TaskInstance
-from tests.credential_rotation.sequences.steps import FAILED, ChangeToken, Clear, Incident, RePoint, Republish, Run, Step
+from tests.credential_rotation.sequences.steps import (
+    FAILED,
+    ChangeToken,
+    Clear,
+    Incident,
+    RePoint,
+    Republish,
+    Run,
+    Step,
+)
 from tests.credential_rotation.sequences.two_sites import CREDENTIALS, TwoSites
 from tests.credential_rotation.supervising import Supervisor
-
-# A task with what it was given: its work.
-Work = tuple[str, str, str]
 
 
 @dataclass
@@ -29,19 +34,15 @@ class Seen:
     """What a run went by.
 
     :param site: where the Airflow connection led when the run read it the last time
-    :param read_at: when that was
     :param tokens: the tokens when it made its plan the last time
-    :param began: when each of its works was begun the last time
-    :param written_by: the work that updated a connection the last time
     :param reported: whether its report task was green in this step
+    :param reported_at: when that task was begun
     """
 
     site: str = ""
-    read_at: int = 0
     tokens: Mapping[str, str] = field(default_factory=dict)
-    began: dict[Work, int] = field(default_factory=dict)
-    written_by: dict[Connection, Work] = field(default_factory=dict)
     reported: bool = False
+    reported_at: int = 0
 
 
 class Stage:
@@ -50,12 +51,12 @@ class Stage:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, supervisor: Supervisor, folder: Path) -> None:
         self._monkeypatch, self._folder = monkeypatch, folder
         self.sites = TwoSites(monkeypatch)
-        self._process = Process(monkeypatch, supervisor, interrupt=self._interrupts, updated=self._note_update)
+        self._process = Process(monkeypatch, supervisor, interrupt=self._interrupts)
         self._airflow = SmallAirflow(monkeypatch, now=self.sites.now, process=self._work, killed=self._after_kill)
         self._time = itertools.count(1)
         self._incident: Incident | None = None
         self._struck: Incident | None = None
-        self._working: list[tuple[DagRun, Work]] = []
+        self._working: list[DagRun] = []
         self.seen: dict[DagRun, Seen] = {}
         self.republished: dict[Connection, int] = {}
         monkeypatch.setenv("CREDENTIAL_ROTATION_SNOWFLAKE_CHECK", "off")
@@ -63,7 +64,7 @@ class Stage:
         monkeypatch.setenv("CREDENTIAL_ROTATION_REQUESTS_IN_FLIGHT", "1")
         self._report_to(folder / "reports")
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> Self:
         self.sites.start()
         return self
 
@@ -133,17 +134,15 @@ class Stage:
 
     # -- processes ----------------------------------------------------------------------------------------------------
 
-    def _work(
-        self, run: DagRun, instance: TaskInstance, given: Mapping[str, Any], function: Callable[[], Any]
-    ) -> Any:
-        work = (run.run_id, instance.task_id, json.dumps(given))
+    def _work(self, run: DagRun, instance: TaskInstance, given: Mapping[str, Any], function: Callable[[], Any]) -> Any:
         if seen := self.seen.get(run):
-            seen.began[work] = now = next(self._time)
             if instance.task_id == "discover":
-                seen.site, seen.read_at = self.sites.pointed_to, now
+                seen.site = self.sites.pointed_to
             if instance.task_id == "filter_connections":
                 seen.tokens = self.sites.current_tokens()
-        self._working.append((run, work))
+            if instance.task_id == "report":
+                seen.reported_at = next(self._time)
+        self._working.append(run)
         try:
             result = self._process.run(instance.task_id, function)
         finally:
@@ -151,10 +150,6 @@ class Stage:
         if seen:
             seen.reported |= instance.task_id == "report"
         return result
-
-    def _note_update(self, connection_id: str) -> None:
-        run, work = self._working[-1]
-        self.seen[run].written_by[self.sites.connection(connection_id)] = work
 
     def _interrupts(self, task_id: str, point: Point, number: int) -> bool:
         incident = self._incident
@@ -164,7 +159,7 @@ class Stage:
         if incident.kills:
             self._struck = incident
             return True
-        run, _ = self._working[-1]
+        run = self._working[-1]
         self._happen(run, incident.meanwhile)
         self._airflow.work(run)
         return False

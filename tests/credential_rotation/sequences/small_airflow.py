@@ -225,7 +225,7 @@ class SmallAirflow:
                     continue
                 break
             else:
-                raise AssertionError(f"{instance.task_id} reschedules itself for ever")
+                raise AssertionError(f"{instance.task_id} reschedules itself for ever")  # noqa: TRY301
         except AirflowSkipException:
             instance.state = State.SKIPPED
         except Killed:

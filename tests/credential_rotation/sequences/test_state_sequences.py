@@ -13,15 +13,14 @@ nobody disturbs makes all well, and a roll-back takes all of it back.
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from credential_rotation import retry_policy, updating
+from credential_rotation import updating
 from credential_rotation.rotation import proof
 from tests.credential_rotation.sequences.dying import Point
 from tests.credential_rotation.sequences.playing import Stage
@@ -52,11 +51,18 @@ _republish = st.builds(Republish, st.sampled_from(ITEMS), st.booleans(), st.bool
 _change_token = st.builds(ChangeToken, st.sampled_from(CREDENTIALS))
 _re_point = st.just(RePoint())
 _clear = st.builds(Clear, st.sampled_from((*TASKS, FAILED)), st.booleans(), st.none() | st.integers(0, 2))
+_flag = st.booleans()
 _meanwhile = st.lists(st.one_of(_republish, _clear, _change_token, _re_point), max_size=2).map(tuple)
 
 _incidents = st.one_of(
     st.builds(
-        Incident, st.sampled_from(_WRITING), st.sampled_from(_UPDATES), _numbers, _meanwhile, st.booleans(), st.booleans()
+        Incident,
+        st.sampled_from(_WRITING),
+        st.sampled_from(_UPDATES),
+        _numbers,
+        _meanwhile,
+        st.booleans(),
+        st.booleans(),
     ),
     st.builds(
         Incident,
@@ -102,7 +108,10 @@ def play(supervisor: Supervisor, quickly: None, monkeypatch: pytest.MonkeyPatch,
 
     def play(steps: Sequence[Step]) -> None:
         supervisor.variables.clear()
-        with pytest.MonkeyPatch.context() as patched, Stage(patched, supervisor, tmp_path / f"{next(numbers)}") as stage:
+        with (
+            pytest.MonkeyPatch.context() as patched,
+            Stage(patched, supervisor, tmp_path / f"{next(numbers)}") as stage,
+        ):
             for step in steps:
                 stage.play(step)
                 assert not broken_promises(stage), f"after {step}"
@@ -116,10 +125,8 @@ def play(supervisor: Supervisor, quickly: None, monkeypatch: pytest.MonkeyPatch,
     return play
 
 
-@settings(
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+# How many are played is for the profile to say: tests/conftest.py.
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(steps=_steps)
 def test_any_sequence_keeps_the_promises(play: Play, steps: list[Step]) -> None:
     play(steps)
