@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 import pytest
+from airflow.sdk._shared.secrets_masker import reset_secrets_masker
 from requests.adapters import HTTPAdapter
 
 from credential_rotation.run_folder import Folder
@@ -63,6 +64,8 @@ class Process:
         :raises Killed: when it was killed
         """
         before, self._task_id = self._task_id, task_id
+        # A new process knows of no secrets yet; and with each further one, Airflow's masker takes longer.
+        reset_secrets_masker()
         try:
             result = function()
             self._live()
