@@ -154,14 +154,20 @@ class AirflowApi:
         return "\n".join(_log_line(entry) for entry in content)
 
     def clear(
-        self, dag_id: str, run_id: str, task_ids: list[str] | None = None, *, only_failed: bool = False
+        self,
+        dag_id: str,
+        run_id: str,
+        task_ids: list[str] | None = None,
+        *,
+        only_failed: bool = False,
+        downstream: bool = True,
     ) -> list[TaskInstance]:
         """Let tasks of a run, and what comes after them, run again; all of them when none is named."""
         body: dict[str, object] = {
             "dry_run": False,
             "dag_run_id": run_id,
             "only_failed": only_failed,
-            "include_downstream": True,
+            "include_downstream": downstream,
             "reset_dag_runs": True,
         }
         if task_ids is not None:

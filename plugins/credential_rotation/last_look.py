@@ -11,7 +11,7 @@ from credential_rotation.plan_files import Plan, PlanReplaced, check_site
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.rotation.settling import after_last_look, expected_time
 from credential_rotation.rotation.wrong_input import UnusableParams
-from credential_rotation.tableau.errors import TableauError
+from credential_rotation.tableau.errors import TableauError, TableauUnwell
 from credential_rotation.tableau.tableau_site import TableauSite
 from credential_rotation.task_context import ThisTask
 
@@ -19,7 +19,10 @@ from credential_rotation.task_context import ThisTask
 def last_look(
     task: ThisTask, plan: Plan, records: Sequence[ConnectionRecord]
 ) -> tuple[list[ConnectionRecord], list[str]]:
-    """The records as they are now that the run ends, and why that can't be said of a site."""
+    """The records as they are now that the run ends, and why that can't be said of a site.
+
+    :raises TableauUnwell: where a later try of this task may see it
+    """
     now: dict[str, str] = {}
     problems: list[str] = []
     for conn_id in plan.sites:
@@ -31,6 +34,8 @@ def last_look(
                 check_site(plan.sites, conn_id, hook.settings.site_key)
                 now |= TableauSite(hook).updated_at(known.values())
         except (TableauError, UnusableParams, PlanReplaced) as problem:
+            if isinstance(problem, TableauUnwell) and not task.is_last_try:
+                raise
             problems.append(
                 f"{conn_id}: whether anything was published again since its update could not be seen: {problem}"
             )

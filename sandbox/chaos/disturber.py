@@ -10,8 +10,10 @@ from sandbox.chaos.plan import Event, Planned
 from sandbox.chaos.world import World
 from sandbox.killing import Killer
 from sandbox.local_airflow import LocalAirflow
+from sandbox.stage import DAG_ID
 from sandbox.tableau import TableauServer
 
+CLEARED = ("discover", "filter_connections", "validate_one", "plan_updates", "update_connections")
 COMPONENTS = {Event.SCHEDULER: "scheduler", Event.API_SERVER: "api-server"}
 
 
@@ -25,7 +27,7 @@ class Disturber:
     """Is asked again and again while a run goes on, and does what is due."""
 
     def __init__(
-        self, airflow: LocalAirflow, tableau: TableauServer, world: World, events: tuple[Planned, ...]
+        self, airflow: LocalAirflow, tableau: TableauServer, world: World, events: tuple[Planned, ...], run_id: str
     ) -> None:
         self.happened: list[str] = []
         self.killer = Killer(airflow)
@@ -33,6 +35,7 @@ class Disturber:
         self._airflow = airflow
         self._tableau = tableau
         self._world = world
+        self._run_id = run_id
         self._pending = [_Pending(each) for each in events]
 
     @property
@@ -66,9 +69,19 @@ class Disturber:
             self._airflow.kill_component(name)
             self.components_killed.append(name)
             return str(planned.moment)
+        if planned.event is Event.CLEAR:
+            return self._clear(random)
         if planned.event is Event.OUTAGE:
             return self._outage(random.uniform(0.5, 4.0))
         return self._world.do(planned.event, random)
+
+    def _clear(self, random: Random) -> str | None:
+        begun = {each.task_id for each in self._airflow.api.task_instances(DAG_ID, self._run_id) if each.state}
+        if "api-server" not in self._airflow.pids or not begun & set(CLEARED):
+            return None
+        task_id, downstream = random.choice(sorted(begun & set(CLEARED))), random.random() < 0.5
+        self._airflow.api.clear(DAG_ID, self._run_id, [task_id], downstream=downstream)
+        return f"{task_id}{' and what follows' if downstream else ''}"
 
     def _outage(self, seconds: float) -> str:
         self._tableau.stop()

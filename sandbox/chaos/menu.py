@@ -25,7 +25,6 @@ from sandbox.tableau import (
     TableauCode,
     Throttle,
 )
-from sandbox.tableau.faults import LANGUAGE
 
 LISTS = ("list_datasources", "list_workbooks", "list_flows", "list_virtual_connections", "list_users")
 AN_AGE = TIMEOUT_SECONDS + 1.0
@@ -52,10 +51,12 @@ WHERE: dict[str, tuple[str, ...]] = {
     "session_lost": (*LISTS, "query_connections", "update_connection", "refresh", "get_job", "query_datasource"),
     "latency": (*ANYWHERE, *ONCE, "list_jobs", "sign_out"),
     "pass": ANYWHERE,
+    # Data sources and workbooks are on every site: that their list is not found is an error.
+    "not_found": ("list_flows", "list_virtual_connections", "query_connections", "update_connection"),
 }
 """The operations that each kind of fault may hit; most requests are made of the first ones."""
 
-MOST_OF_ONE_KIND = {"session_lost": 2, "redirect": 3}
+MOST_OF_ONE_KIND = {"session_lost": 2, "redirect": 3, "not_found": 2}
 MOST_AT_ONE_OPERATION = {
     "sign_in": 2,
     "server_info": 2,
@@ -103,7 +104,7 @@ class Menu:
 
     def _next_kind(self) -> str:
         if not self._left:
-            self._left = sorted(LANGUAGE)
+            self._left = sorted(WHERE)
             self.random.shuffle(self._left)
         return self._left.pop()
 
@@ -113,7 +114,7 @@ class Menu:
         return self.random.choice(often if often and self.random.random() < 0.5 else free)
 
     def _times(self, kind: str, operation: str) -> int:
-        may_repeat = kind not in {"session_lost", "throttle", "silence"}
+        may_repeat = kind not in {"session_lost", "throttle", "silence", "not_found"}
         return (
             2
             if may_repeat and operation in {"query_connections", "update_connection"} and self.random.random() < 0.3
@@ -154,6 +155,7 @@ def make_fault(kind: str, operation: str, random: Random) -> Fault:
             RawAnswer(200, "", "application/xml"),
         ],
         "session_lost": [SessionLost()],
+        "not_found": [TableauCode("404000", "Not found.")],
         "latency": [Slow(0.5), Slow(2.0)],
         "pass": [Pass()],
     }

@@ -28,6 +28,7 @@ class Event(StrEnum):
     REPUBLISH = "content published again"
     REPUBLISH_NEW_IDS = "content published again with new ids"
     PUBLISH = "new content published"
+    CLEAR = "task cleared"
 
 
 class Refusal(StrEnum):
@@ -81,6 +82,7 @@ class Plan:
 
     :param refusal: for this, and only for this, the first run must be red
     :param per_task: connections in one task; None: as the DAG chooses
+    :param gateway_minutes: how far the clock of the gateway in front of Tableau is ahead
     """
 
     number: int
@@ -90,6 +92,7 @@ class Plan:
     proof: Proof = Proof.REFRESH
     refusal: Refusal | None = None
     per_task: int | None = None
+    gateway_minutes: float = 0.0
 
     @property
     def may_be_red(self) -> list[str]:
@@ -97,8 +100,10 @@ class Plan:
         return [str(each.event) for each in self.events if each.event in _MAY_MAKE_RED]
 
 
-_MAY_MAKE_RED = frozenset({Event.KILL, Event.SCHEDULER, Event.API_SERVER, Event.REPUBLISH_NEW_IDS})
-_KILLS = (Event.KILL, Event.KILL, Event.KILL, Event.SCHEDULER, Event.API_SERVER)
+# Content that somebody changes after its update may hold something else, which makes the run red.
+_CHANGES = (Event.RENAME, Event.REPUBLISH, Event.REPUBLISH_NEW_IDS)
+_MAY_MAKE_RED = frozenset({Event.KILL, Event.SCHEDULER, Event.API_SERVER, Event.CLEAR, *_CHANGES})
+_KILLS = (Event.KILL, Event.KILL, Event.KILL, Event.SCHEDULER, Event.API_SERVER, Event.CLEAR)
 _CONTENT = (Event.REMOVE, Event.RENAME, Event.REPUBLISH, Event.REPUBLISH_NEW_IDS, Event.PUBLISH)
 _TABLEAU = (Event.SESSIONS_END, Event.CLOCK, Event.OUTAGE)
 # Half of all kills wait for one of these; each of them comes only once in a run, or a few times.
@@ -131,6 +136,7 @@ def draw_plans(rounds: int, seed: int) -> list[Plan]:
                 proof=next(proofs),
                 refusal=refusal,
                 per_task=random.choice((None, None, 2, 4)),
+                gateway_minutes=random.choice((0.0, 0.0, 20.0, -20.0)),
             )
         )
     return plans

@@ -56,6 +56,7 @@ class Round:
         faults = ", ".join(f"{word} {number}" for word, number in sorted(self.consumed.items()))
         parts = [
             f"round {self.plan.number:2}",
+            *([f"gateway {self.plan.gateway_minutes:+.0f} min"] if self.plan.gateway_minutes else []),
             "; ".join([*([str(self.plan.refusal).upper()] if self.plan.refusal else []), *self.happened])
             or "no events",
             *([f"too late: {', '.join(self.missed)}"] if self.missed else []),
@@ -91,6 +92,7 @@ def make_state(plan: Plan) -> TableauState:
         if targets and plan.proof is Proof.QUERY and content.content_type is ContentType.DATASOURCE:
             content.has_extracts, content.type = False, targets[0].type
     state.latency.read_seconds, state.latency.write_seconds = 0.02, 0.2
+    state.gateway_minutes_ahead = plan.gateway_minutes
     return state
 
 
@@ -104,8 +106,8 @@ def play_round(servers: Servers, plan: Plan) -> Round:
     world = World(tableau, spared=frozenset({refused.content_id} if refused else set()))
     done.scripted = _script(tableau, plan, refusals.faults(plan, elsewhere.url), refused)
 
-    disturber = Disturber(airflow, tableau, world, plan.events)
     run_id = f"{state.site.content_url}-1"
+    disturber = Disturber(airflow, tableau, world, plan.events, run_id)
     _run(airflow, tableau, run_id, done, disturber)
     report = _read(airflow, run_id)
     log, consumed = tableau.requests.all(), list(tableau.faults.consumed)

@@ -110,8 +110,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing: the request log is kept elsewhere."""
 
     def date_time_string(self, timestamp: float | None = None) -> str:
-        """What the Date header says: the time of the sandbox, wherever a test has moved it."""
-        return super().date_time_string(self.tableau.state.clock.now().timestamp() if timestamp is None else timestamp)
+        """What the Date header says: the time of the sandbox, wherever a test has moved it, by a gateway's clock."""
+        state = self.tableau.state
+        now = state.clock.now().timestamp() + state.gateway_minutes_ahead * 60
+        return super().date_time_string(now if timestamp is None else timestamp)
 
     def handle_method(self) -> None:
         """Read the request, answer it, and note both."""

@@ -70,6 +70,7 @@ class TableauState:
     jwt_max_minutes: float = 10
     job_queue_seconds: float = 0.0  # how long a job is pending; it starts at the first look from then on
     job_polls: int = 2  # the poll at which a job is found complete
+    gateway_minutes_ahead: float = 0.0  # of the clock that the Date of each answer comes from
     refresh_moves_updated_at: bool = False  # no source says whether it does
     job_seconds: float = 0.0  # and the time it takes at least from its start, on the sandbox's clock
     unfinished_finish_code: int | None = None  # what a job says before its end: nothing, -1 or 0 have all been seen

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 
 from sandbox.tableau import Pass, ServerError, TableauServer, TableauState
-from sandbox.tableau.server import _Handler
 from tests.dags.rotations import Rotations, holds_today
 from tests.dags.small_tableau import (
     BI,
@@ -25,14 +24,11 @@ Serve = Callable[[TableauState], TableauServer]
 @pytest.mark.parametrize("seconds", [1, 2, 5, 3600])
 @pytest.mark.parametrize("ahead", [0, 20, -20], ids=lambda minutes: f"gateway {minutes:+} min")
 def test_however_soon_and_whatever_the_clock_of_a_gateway_says_the_next_run_repairs_it(
-    rotate: Rotations, serve: Serve, monkeypatch: pytest.MonkeyPatch, seconds: int, ahead: int
+    rotate: Rotations, serve: Serve, seconds: int, ahead: int
 ) -> None:
     tableau = serve(small_tableau(ETL))
     state = tableau.state
-    real = _Handler.date_time_string
-    monkeypatch.setattr(
-        _Handler, "date_time_string", lambda self, at=None: real(self, state.clock.now().timestamp() + ahead * 60)
-    )
+    state.gateway_minutes_ahead = ahead
     assert rotate(tableau, connections_per_task=5).state == "success"
     state.clock.advance(seconds=seconds)
     for content in state.site.contents[:3]:
