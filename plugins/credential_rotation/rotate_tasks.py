@@ -29,6 +29,7 @@ from credential_rotation.plan_files import (
     Plan,
     drop_plan,
     find_plan,
+    plans_of,
     read_batch,
     read_plan,
     read_secrets,
@@ -46,7 +47,7 @@ from credential_rotation.rotation.inventory import take_inventory
 from credential_rotation.rotation.outcomes import Outcome
 from credential_rotation.rotation.proof import Embedded
 from credential_rotation.rotation.records import ConnectionRecord
-from credential_rotation.rotation.report import Report, settle
+from credential_rotation.rotation.report import HALF_CLEARED, Report, settle
 from credential_rotation.rotation.selection import SiteInventory
 from credential_rotation.rotation.snowflake_words import SnowflakeRefused, SnowflakeUnreachable
 from credential_rotation.rotation.timings import timings
@@ -323,7 +324,13 @@ def _report(task: ThisTask) -> Report:
     else:
         started, done = read_journals(task.folder, plan.plan_id)
         stopped = FailureMarks(task.folder, plan.plan_id, task.generation).stopped_because()
-        records = settle(plan.records, done, attempted=started, not_reached=_rejection(task) or "; ".join(stopped))
+        is_planned_again = len(plans_of(task.folder)) > 1
+        not_reached = _rejection(task) or "; ".join(stopped)
+        if is_planned_again and not started:
+            not_reached = not_reached or HALF_CLEARED
+        # What an earlier plan of this run wrote to is not simply "not attempted".
+        before = task.ledgers.updated_by(task.run_id) if is_planned_again else {}
+        records = settle(plan.records, done, attempted=[*started, *before], not_reached=not_reached)
         problems += [*plan.problems, *stopped]
         if not task.dry_run and not problems:
             records, problems = last_look(task, plan, records)

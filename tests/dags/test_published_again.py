@@ -105,3 +105,12 @@ def test_where_a_refresh_moves_the_time_a_run_is_green_and_the_next_one_writes_i
         run = rotate(tableau, connections_per_task=5)
         assert (run.state, run.report["summary"]["updated"]) == ("success", updated)
     assert set(holds_today(tableau).values()) == {True}
+
+
+def test_a_tableau_that_is_unwell_at_the_end_of_a_run_is_looked_at_again(rotate: Rotations, serve: Serve) -> None:
+    tableau = serve(small_tableau(ETL, BI))
+    tableau.faults.script("list_datasources", [Pass(), *[ServerError()] * 4])
+    run = rotate(tableau, connections_per_task=5)
+    assert run.state == "success"
+    assert tableau.faults.left() == 0
+    assert [task["tries"] for task in run.tasks if task["task_id"] == "report"] == [2]

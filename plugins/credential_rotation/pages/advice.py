@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from credential_rotation.rotation.report import CANARY_FAILED, NO_WORD, NOT_REACHED
+from credential_rotation.rotation.report import CANARY_FAILED, HALF_CLEARED, NO_WORD, NOT_REACHED
 
 # The first that is found in the reason.
 _ADVICE: dict[str, str] = {
@@ -15,6 +15,7 @@ _ADVICE: dict[str, str] = {
     r"\[Snowflake\]|Snowflake's network policy": "Snowflake refuses the sign-in: mend that there, then run again.",
     re.escape(CANARY_FAILED): "Mend what stopped the canary, then run again: these were not touched.",
     re.escape(NO_WORD): "Run again: it finds out which token is there, and updates what has to be.",
+    re.escape(HALF_CLEARED): "Clear filter_connections and everything downstream, or run again.",
     re.escape(NOT_REACHED): "Mend what ended the run, then run again.",
     r"too many connections failed": "Mend what failed, then clear the failed tasks or run again.",
     r"not approved": "Nothing was written to these. Run again when the answer is yes.",

@@ -17,6 +17,7 @@ from credential_rotation.rotation.spreadsheet_cells import harmless_cell
 
 NO_WORD = "its task ended without reporting a result (killed?), so Tableau may hold the old or the new token; run again"
 NOT_REACHED = "the run ended before its turn came"
+HALF_CLEARED = "a task was cleared, and not what follows it: clear filter_connections and everything downstream"
 CANARY_FAILED = "the connection on which this credential was validated failed"
 
 # The order and the names are part of the contract.

@@ -37,12 +37,14 @@ class Seen:
     :param tokens: the tokens when it made its plan the last time
     :param reported: whether its report task was green in this step
     :param reported_at: when that task was begun
+    :param writes_before: how often each connection had been written to before the run
     """
 
     site: str = ""
     tokens: Mapping[str, str] = field(default_factory=dict)
     reported: bool = False
     reported_at: int = 0
+    writes_before: Mapping[str, int] = field(default_factory=dict)
 
 
 class Stage:
@@ -110,7 +112,7 @@ class Stage:
             self._change(step)
 
     def _work_on(self, run: DagRun) -> None:
-        self.seen.setdefault(run, Seen())
+        self.seen.setdefault(run, Seen(writes_before=self.sites.writes()))
         self._airflow.work(run)
         self._incident = None
 
@@ -199,6 +201,12 @@ class Stage:
         shutil.rmtree(copy)
         assert run.state is State.SUCCESS, f"a dry run fails: {report['problems']}"
         return {row["connection_id"] for row in report["connections"] if row["outcome"] == "unchanged"}
+
+    def told_of(self, run: DagRun) -> dict[str, str]:
+        """What the report of a run says of each connection; nothing where there is none."""
+        report = self._folder / "reports" / "rotate_snowflake_pat_in_tableau" / run.run_id / "report.json"
+        rows = json.loads(report.read_text())["connections"] if report.exists() else []
+        return {row["connection_id"]: row["outcome"] for row in rows}
 
     def _report_to(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ def broken_promises(stage: Stage) -> list[str]:
     return [
         *(wrong for run, seen in stage.seen.items() if seen.reported for wrong in _wrong_after_green(stage, run, seen)),
         *_said_to_hold_and_does_not(stage),
+        *_said_not_to_be_attempted_and_was(stage),
         *stage.sites.what_else_was_touched(),
     ]
 
@@ -31,6 +32,17 @@ def _wrong_after_green(stage: Stage, run: DagRun, seen: Seen) -> Iterator[str]:
         is_newer = stage.republished.get(connection, 0) > seen.reported_at
         if not run.conf["roll_back"] and not has_token and not is_newer:
             yield f"{run.run_id} is green, but {item.name!r} holds {connection.password!r}"
+
+
+def _said_not_to_be_attempted_and_was(stage: Stage) -> Iterator[str]:
+    """A report says of no connection that it was not attempted which the run has written to."""
+    if not stage.runs or stage.runs[-1].state is None:
+        return
+    run, writes = stage.runs[-1], stage.sites.writes()
+    for connection_id, outcome in stage.told_of(run).items():
+        before = stage.seen[run].writes_before.get(connection_id, 0)
+        if outcome == "not_attempted" and writes.get(connection_id, 0) > before:
+            yield f"{run.run_id} says that {connection_id} was not attempted, but has written to it"
 
 
 def _said_to_hold_and_does_not(stage: Stage) -> Iterator[str]:

@@ -113,6 +113,10 @@ class TwoSites:
         found = (each for site in self.sites.values() for _, each in site.connections())
         return next(each for each in found if each.id == connection_id)
 
+    def writes(self) -> dict[str, int]:
+        """How often each connection was written to."""
+        return {each.id: len(each.writes) for site in self.sites.values() for _, each in site.connections()}
+
     def current_tokens(self) -> dict[str, str]:
         """What the Airflow connections hold now."""
         return {name: tokens[-1] for name, tokens in self.tokens.items()}
