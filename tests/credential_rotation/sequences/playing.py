@@ -102,9 +102,9 @@ class Stage:
                 )
             )
         elif isinstance(step, Clear):
-            self._incident = step.incident
             earlier = 2 if step.earlier else 1
             if len(self.runs) >= earlier:
+                self._incident = step.incident
                 run = self.runs[-earlier]
                 self._clear(run, step)
                 self._work_on(run)
