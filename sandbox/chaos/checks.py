@@ -80,7 +80,7 @@ def _wrong_in_row(world: World, row: Mapping[str, Any]) -> Iterator[str]:
         yield f"the report names {key}, which never was there"
         return
     here = f"the first report says {outcome!r} of {key}"
-    if outcome == "unchanged":
+    if outcome == "unchanged" and not _was_written(world, key):  # by the run itself, before a task of it was cleared
         yield f"{here}, which no run had updated before"
     if outcome == "gone" and world.content_of[key] not in world.removed:
         yield f"{here}, but nobody has deleted it"
@@ -94,7 +94,7 @@ def _wrong_in_row(world: World, row: Mapping[str, Any]) -> Iterator[str]:
         yield f"{here} for {row['reason']}: it is {connection.why}"
     if outcome in WELL and is_target and not _holds(world, connection) and not _was_overwritten(world, connection):
         yield f"{here}, which does not hold its token"
-    if outcome == "not_attempted" and len(connection.writes) > world.before[key].writes:
+    if outcome == "not_attempted" and _was_written(world, key):
         yield f"{here}, which was written to"
 
 
@@ -123,13 +123,18 @@ def not_done(world: World) -> Iterator[tuple[str, str]]:
 
 def _not_green(report: Report) -> Iterator[str]:
     for row in report["connections"]:
-        if row["outcome"] not in {"updated", "gone", "excluded"}:
+        if row["outcome"] not in {"updated", "unchanged", "gone", "excluded"}:
             yield f"the first run is green, but its report says {row['outcome']} of {row['connection_id']}"
 
 
 def find_connection(world: World, key: str) -> Connection | None:
     """A connection that is there."""
     return next((connection for _, connection in world.site.connections() if connection.id == key), None)
+
+
+def _was_written(world: World, key: str) -> bool:
+    connection = find_connection(world, key)
+    return connection is not None and len(connection.writes) > world.before[key].writes
 
 
 def _holds(world: World, connection: Connection) -> bool:
