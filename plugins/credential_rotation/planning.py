@@ -49,7 +49,7 @@ def make_plan(
     else:
         ledgers = {site.tableau_conn_id: task.ledgers.read(site.site_key) for site in sites}
         for site in sites:
-            said, wrong = _found_again(task, site, credentials, records, ledgers[site.tableau_conn_id])
+            said, wrong = _found_again(task, site, records, ledgers[site.tableau_conn_id])
             notes += said
             problems += wrong
         records = _with_what_is_current(task, sites, credentials, records, ledgers)
@@ -147,21 +147,20 @@ def _to_be_proved(task: ThisTask, records: Sequence[ConnectionRecord], shown: se
 def _found_again(
     task: ThisTask,
     site: SiteInventory,
-    credentials: Sequence[SnowflakeCredential],
     records: Sequence[ConnectionRecord],
     ledger: Ledger,
 ) -> tuple[list[str], list[str]]:
     """Notes and problems about what earlier runs updated on a site, and this one does not find as targets."""
     notes, problems = [], []
-    asked, inventory = set(task.params.content_types), site.inventory
+    asked, inventory, conn_ids = set(task.params.content_types), site.inventory, task.params.snowflake_conn_ids
     unlisted = asked & {*inventory.missing_types, *inventory.refused_types, *inventory.unknown_types}
     of_site = [record for record in records if record.tableau_conn_id == site.tableau_conn_id]
-    if number := len(not_found_again(ledger, [], credentials, unlisted).why):
+    if number := len(not_found_again(ledger, [], conn_ids, unlisted).why):
         problems.append(
             f"{site.tableau_conn_id}: earlier runs updated {number} connections in content that this run could not "
             f"list: {', '.join(f'{each.words}s' for each in sorted(unlisted))}."
         )
-    vanished = not_found_again(ledger, of_site, credentials, asked - unlisted)
+    vanished = not_found_again(ledger, of_site, conn_ids, asked - unlisted)
     if vanished.is_alarming and not task.params.force:
         problems.append(f"{site.tableau_conn_id}: {vanished} {WHAT_TO_CHECK}")
     elif vanished.why:

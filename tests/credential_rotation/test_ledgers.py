@@ -172,6 +172,7 @@ def test_what_was_updated_is_known_with_its_token_time_run_and_proof(ledgers: Le
             "proof": "refresh_job",
             "item_updated_at": "2026-11-24T04:00:00Z",
             "content_type": "datasource",
+            "snowflake_conn_id": "snowflake_pat",
         },
         key(TARGETS[1]): {
             "token": TODAY,
@@ -181,6 +182,7 @@ def test_what_was_updated_is_known_with_its_token_time_run_and_proof(ledgers: Le
             "proof": "saved",
             "item_updated_at": "2026-11-24T04:01:00Z",
             "content_type": "datasource",
+            "snowflake_conn_id": "snowflake_pat",
         },
     }
     assert current(ledgers, changed_at(1)) == [False, True, False, False]

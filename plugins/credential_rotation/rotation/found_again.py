@@ -7,10 +7,9 @@ run that updates all that is left would look well.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from credential_rotation.rotation.credentials import SnowflakeCredential
 from credential_rotation.rotation.ledger import Ledger
 from credential_rotation.rotation.outcomes import Exclusion
 from credential_rotation.rotation.records import ConnectionRecord
@@ -29,7 +28,7 @@ class NotFoundAgain:
 
     :param why: by their place in the ledger
     :param known: how many earlier runs updated
-    :param some_left: whether there are targets at all
+    :param some_left: whether there are targets at all, this run's or others
     """
 
     why: Mapping[str, str]
@@ -59,21 +58,21 @@ WHAT_TO_CHECK = (
 def not_found_again(
     ledger: Ledger,
     records: Sequence[ConnectionRecord],
-    credentials: Iterable[SnowflakeCredential],
+    snowflake_conn_ids: Collection[str],
     looked_at: Collection[ContentType],
 ) -> NotFoundAgain:
     """Hold the ledger of a site against what was found there.
 
     :param records: of this site
+    :param snowflake_conn_ids: the credentials that the run is about
     :param looked_at: the content types of which every item was listed
     """
-    users = list(credentials)
     by_place = {record.place: record for record in records}
     items = {record.content_id for record in records}
     found: dict[str, str] = {}
     known = 0
     for place, entry in ledger.entries():
-        if entry.content_type not in looked_at or not any(each.is_for_user(entry.username) for each in users):
+        if entry.content_type not in looked_at or entry.snowflake_conn_id not in snowflake_conn_ids:
             continue
         known += 1
         record = by_place.get(place)
@@ -81,4 +80,5 @@ def not_found_again(
             found[place] = NOT_LISTED
         elif record is not None and not record.is_target and record.reason != Exclusion.FILTERED_OUT:
             found[place] = str(record.reason)
-    return NotFoundAgain(found, known, some_left=any(record.is_target for record in records))
+    some_left = any(record.is_target or record.reason == Exclusion.FILTERED_OUT for record in records)
+    return NotFoundAgain(found, known, some_left)

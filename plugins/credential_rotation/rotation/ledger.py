@@ -22,6 +22,7 @@ class Entry:
     :param run_id: the run that did it
     :param item_updated_at: when the item was last changed as of that update, as Tableau says
     :param content_type: what its item is
+    :param snowflake_conn_id: the Airflow connection of its credential
     """
 
     token: str
@@ -31,6 +32,7 @@ class Entry:
     proof: Proof | None = None
     item_updated_at: str | None = None
     content_type: ContentType | None = None
+    snowflake_conn_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,14 @@ class Ledger:
             if known and known.saved_at > record.saved_at:
                 return  # Somebody cleared tasks of a run before the latest.
             self._entries[record.place] = Entry(
-                token, username, record.saved_at, run_id, record.proof, record.item_updated_at, record.content_type
+                token,
+                username,
+                record.saved_at,
+                run_id,
+                record.proof,
+                record.item_updated_at,
+                record.content_type,
+                record.snowflake_conn_id,
             )
         elif record.touched or record.outcome is Outcome.GONE or (record.outcome is Outcome.FAILED and record.saved_at):
             self.forget(record.place)

@@ -12,22 +12,21 @@ from credential_rotation.rotation.ledger import Ledger, Secrets
 from credential_rotation.rotation.outcomes import Exclusion, Outcome
 from credential_rotation.rotation.records import ConnectionRecord
 from credential_rotation.tableau.content import ContentType
-from tests.builders import snowflake_credential, target, targets
+from tests.builders import target, targets
 
 ALL = list(ContentType)
-CREDENTIAL = snowflake_credential()
 
 
-def ledger_of(*records: ConnectionRecord, login: str = "ETL_USER") -> Ledger:
+def ledger_of(*records: ConnectionRecord) -> Ledger:
     ledger = Ledger()
     for record in records:
         done = replace(record, outcome=Outcome.UPDATED, touched=True, saved_at="2026-11-24T04:00:00+00:00")
-        ledger.learn(done, Secrets("a token"), login, "a run")
+        ledger.learn(done, Secrets("a token"), "ETL_USER", "a run")
     return Ledger.from_dict(ledger.as_dict())
 
 
 def held(ledger: Ledger, records: list[ConnectionRecord], looked_at: list[ContentType] = ALL) -> NotFoundAgain:
-    return not_found_again(ledger, records, [CREDENTIAL], looked_at)
+    return not_found_again(ledger, records, ["snowflake_pat"], looked_at)
 
 
 def excluded(record: ConnectionRecord, reason: Exclusion) -> ConnectionRecord:
@@ -77,8 +76,15 @@ def test_what_has_another_explanation_is_not_told(fields: dict[str, Any]) -> Non
 def test_only_what_the_run_is_about_is_expected() -> None:
     workbook = target(1, content_type=ContentType.WORKBOOK)
     assert held(ledger_of(workbook), [], [ContentType.DATASOURCE]).known == 0
-    assert held(ledger_of(workbook, login="SOMEBODY_ELSE"), []).known == 0
+    # Of the same user in another account, say.
+    assert held(ledger_of(replace(workbook, snowflake_conn_id="snowflake_other")), []).known == 0
     assert held(ledger_of(workbook), []).known == 1
+
+
+def test_where_a_run_is_narrowed_to_nothing_one_that_was_deleted_is_no_alarm() -> None:
+    first, *rest = targets(5)
+    found = held(ledger_of(first, *rest), [excluded(each, Exclusion.FILTERED_OUT) for each in rest])
+    assert (len(found.why), found.is_alarming) == (1, False)
 
 
 def test_an_entry_of_an_earlier_version_says_no_content_type_and_is_not_expected() -> None:

@@ -108,7 +108,7 @@ class TestLearning:
     def test_what_is_known_are_token_user_time_and_run(self) -> None:
         [entry] = ledger_of(done(proof=Proof.QUERY)).as_dict().values()
         assert Entry(**entry) == Entry(
-            NEW, LOGIN, SAVED.isoformat(), RUN, Proof.QUERY, in_tableau(0), ContentType.DATASOURCE
+            NEW, LOGIN, SAVED.isoformat(), RUN, Proof.QUERY, in_tableau(0), ContentType.DATASOURCE, "snowflake_pat"
         )
 
     def test_the_user_is_the_one_that_was_embedded(self) -> None:
