@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from credential_rotation import journal
 from sandbox import stage
 from sandbox.tableau import Connection
 from tests.credential_rotation.sequences.dying import Point, Process
@@ -57,7 +59,8 @@ class Stage:
         self._struck: Incident | None = None
         self._working: list[tuple[DagRun, Work]] = []
         self.seen: dict[DagRun, Seen] = {}
-        self.republished: dict[Connection, int] = {}
+        # When a connection was changed: by a run, or by a person.
+        self._changes: dict[Connection, list[tuple[int, DagRun | None]]] = defaultdict(list)
         monkeypatch.setenv("CREDENTIAL_ROTATION_SNOWFLAKE_CHECK", "off")
         # One request at a time: a sequence ends the same way each time it is played.
         monkeypatch.setenv("CREDENTIAL_ROTATION_REQUESTS_IN_FLIGHT", "1")
@@ -83,8 +86,9 @@ class Stage:
         self._process.start_counting()
         for seen in self.seen.values():
             seen.reported = False
+        self._incident = step.incident if isinstance(step, Run | Clear) else None
         if isinstance(step, Run):
-            self._incident = step.incident
+            self._monkeypatch.setattr(journal, "_SECONDS_BETWEEN_SAVES", 0.0 if step.saves_each else 60.0)
             conn_ids = [f"snowflake_{name}" for name in CREDENTIALS if step.only in (None, name)]
             self._work_on(
                 self._airflow.trigger(
@@ -99,7 +103,6 @@ class Stage:
                 )
             )
         elif isinstance(step, Clear):
-            self._incident = step.incident
             earlier = 2 if step.earlier else 1
             if len(self.runs) >= earlier:
                 run = self.runs[-earlier]
@@ -108,10 +111,12 @@ class Stage:
         else:
             self._change(step)
 
+        # What did not come to pass in this step does not come to pass at all.
+        self._incident = None
+
     def _work_on(self, run: DagRun) -> None:
         self.seen.setdefault(run, Seen())
         self._airflow.work(run)
-        self._incident = None
 
     def _clear(self, run: DagRun, step: Clear) -> None:
         if step.task_id == FAILED:
@@ -123,8 +128,9 @@ class Stage:
 
     def _change(self, step: Step) -> None:
         if isinstance(step, Republish):
-            changed = self.sites.republish(step.item, new_ids=step.new_ids, by_author=step.by_author)
-            self.republished |= dict.fromkeys(changed, next(self._time))
+            now = next(self._time)
+            for connection in self.sites.republish(step.item, new_ids=step.new_ids, by_author=step.by_author):
+                self._changes[connection].append((now, None))
         elif isinstance(step, ChangeToken):
             self.sites.change_token(step.credential)
         elif isinstance(step, RePoint):
@@ -153,8 +159,9 @@ class Stage:
         return result
 
     def _note_update(self, connection_id: str) -> None:
-        run, work = self._working[-1]
-        self.seen[run].written_by[self.sites.connection(connection_id)] = work
+        (run, work), connection = self._working[-1], self.sites.connection(connection_id)
+        self.seen[run].written_by[connection] = work
+        self._changes[connection].append((next(self._time), run))
 
     def _interrupts(self, task_id: str, point: Point, number: int) -> bool:
         incident = self._incident
@@ -186,6 +193,11 @@ class Stage:
         self.sites.let_time_pass()
 
     # -- what is asked afterwards -------------------------------------------------------------------------------------
+
+    def changed_by_others(self, connection: Connection, than: DagRun) -> int | None:
+        """When a connection was last changed by somebody else than a run."""
+        times = [when for when, by in self._changes[connection] if by is not than]
+        return times[-1] if times else None
 
     def said_to_hold(self) -> set[str]:
         """The ids of the connections that a run started now would leave alone: they hold the current token, it says.

@@ -24,24 +24,28 @@ def _wrong_after_green(stage: Stage, run: DagRun, seen: Seen) -> Iterator[str]:
     if run.state is not State.SUCCESS:
         return
     names = [conn_id.removeprefix("snowflake_") for conn_id in run.conf["snowflake_conn_ids"]]
+    tokens_now = stage.sites.current_tokens()
     for item, connection in stage.sites.targets(seen.site, *names):
-        has_token = connection.password == seen.tokens[str(connection.target_of)]
-        if run.conf["roll_back"] and has_token:
+        name, holds = str(connection.target_of), connection.password
+        if _was_changed_unseen(stage, run, seen, connection):
+            continue
+        if run.conf["roll_back"] and holds == seen.tokens[name]:
             yield f"{run.run_id} is a green roll-back, but {item.name!r} holds the token that it takes back"
-        if not run.conf["roll_back"] and not has_token and not _was_republished_unseen(stage, seen, connection):
-            yield f"{run.run_id} is green, but {item.name!r} holds {connection.password!r}"
+        # A later token is as well: that of a later run, where a task of an earlier one is cleared.
+        if not run.conf["roll_back"] and holds not in (seen.tokens[name], tokens_now[name]):
+            yield f"{run.run_id} is green, but {item.name!r} holds {holds!r}"
 
 
-def _was_republished_unseen(stage: Stage, seen: Seen, connection: Connection) -> bool:
-    """Whether somebody published it again after the run had done all that it does with it.
+def _was_changed_unseen(stage: Stage, run: DagRun, seen: Seen, connection: Connection) -> bool:
+    """Whether somebody else changed it after the run had done all that it does with it.
 
     Not where the run read the site after that, or began once more with the work that had updated it.
     """
-    republished = stage.republished.get(connection)
-    if republished is None or republished < seen.read_at:
+    changed = stage.changed_by_others(connection, than=run)
+    if changed is None or changed < seen.read_at:
         return False
     work = seen.written_by.get(connection)
-    return work is None or seen.began[work] < republished
+    return work is None or seen.began[work] < changed
 
 
 def _said_to_hold_and_does_not(stage: Stage) -> Iterator[str]:

@@ -83,11 +83,13 @@ class Run:
     """A run of the DAG.
 
     :param only: a run of this credential alone
+    :param saves_each: whether the journal of a batch is saved after each connection, as it is where these take seconds
     """
 
     roll_back: bool = False
     only: str | None = None
     connections_per_task: int | None = None
+    saves_each: bool = False
     canary_proof: str = "saved"
     force: bool = False
     incident: Incident | None = None
