@@ -44,7 +44,8 @@ ui: install  ## leave Airflow and the sandbox up, with a few runs on its page; O
 kills: install  ## kill tasks in the middle of 20 runs, and see that nothing is lost (half an hour)
 	$(BIN)/python -m sandbox kills --rounds 20 --seed 7
 
-chaos: install  ## faults, kills, lost sessions and busy authors at once in 30 runs: nothing may be lost (an hour)
+chaos: install  ## 300 generated sequences of runs, kills and cleared tasks, then 30 runs with all faults (an hour)
+	$(BIN)/python -m pytest tests/credential_rotation/sequences --hypothesis-profile chaos
 	$(BIN)/python -m sandbox chaos --rounds 30 --seed 7
 
 bench: install  ## how fast the rotation is, side by side with scripts (half an hour); writes docs/benchmark.*

@@ -28,6 +28,9 @@ class Point(StrEnum):
     AFTER_UPDATE = "after update"
     BEFORE_FILE = "before file"  # is written or removed
 
+    def __repr__(self) -> str:
+        return f"Point.{self.name}"
+
 
 class Process:
     """What the running task does to Tableau, to files and to Variables.

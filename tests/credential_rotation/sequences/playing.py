@@ -9,16 +9,24 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
 from credential_rotation import journal
-from sandbox import stage
 from sandbox.tableau import Connection
 from tests.credential_rotation.sequences.dying import Point, Process
 from tests.credential_rotation.sequences.small_airflow import DagRun, SmallAirflow, State, TaskInstance
-from tests.credential_rotation.sequences.steps import FAILED, ChangeToken, Clear, Incident, RePoint, Republish, Run, Step
+from tests.credential_rotation.sequences.steps import (
+    FAILED,
+    ChangeToken,
+    Clear,
+    Incident,
+    RePoint,
+    Republish,
+    Run,
+    Step,
+)
 from tests.credential_rotation.sequences.two_sites import CREDENTIALS, TwoSites
 from tests.credential_rotation.supervising import Supervisor
 
@@ -66,7 +74,7 @@ class Stage:
         monkeypatch.setenv("CREDENTIAL_ROTATION_REQUESTS_IN_FLIGHT", "1")
         self._report_to(folder / "reports")
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> Self:
         self.sites.start()
         return self
 
@@ -99,6 +107,7 @@ class Stage:
                         "connections_per_task": step.connections_per_task,
                         "canary_proof": step.canary_proof,
                         "force": step.force,
+                        "validate_on": step.validate_on and self.sites.id_of(step.validate_on),
                     },
                 )
             )
@@ -139,9 +148,7 @@ class Stage:
 
     # -- processes ----------------------------------------------------------------------------------------------------
 
-    def _work(
-        self, run: DagRun, instance: TaskInstance, given: Mapping[str, Any], function: Callable[[], Any]
-    ) -> Any:
+    def _work(self, run: DagRun, instance: TaskInstance, given: Mapping[str, Any], function: Callable[[], Any]) -> Any:
         work = (run.run_id, instance.task_id, json.dumps(given))
         if seen := self.seen.get(run):
             seen.began[work] = now = next(self._time)
@@ -174,6 +181,8 @@ class Stage:
         run, _ = self._working[-1]
         self._happen(run, incident.meanwhile)
         self._airflow.work(run)
+        if incident.ends:
+            self._airflow.mark_failed(run)
         return False
 
     def _after_kill(self, run: DagRun) -> None:

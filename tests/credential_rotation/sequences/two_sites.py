@@ -113,6 +113,10 @@ class TwoSites:
         found = (each for site in self.sites.values() for _, each in site.connections())
         return next(each for each in found if each.id == connection_id)
 
+    def id_of(self, item: str) -> str:
+        """The LUID of an item on the site that Airflow is pointed to."""
+        return self.sites[self.pointed_to].content(item).id
+
     def current_tokens(self) -> dict[str, str]:
         """What the Airflow connections hold now."""
         return {name: tokens[-1] for name, tokens in self.tokens.items()}
