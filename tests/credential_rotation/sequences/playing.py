@@ -19,6 +19,7 @@ from tests.credential_rotation.sequences.dying import Point, Process
 from tests.credential_rotation.sequences.small_airflow import DagRun, SmallAirflow, State, TaskInstance
 from tests.credential_rotation.sequences.steps import (
     FAILED,
+    LATEST,
     ChangeToken,
     Clear,
     Incident,
@@ -27,7 +28,7 @@ from tests.credential_rotation.sequences.steps import (
     Run,
     Step,
 )
-from tests.credential_rotation.sequences.two_sites import CREDENTIALS, TwoSites
+from tests.credential_rotation.sequences.two_sites import CREDENTIALS, ITEMS, TwoSites
 from tests.credential_rotation.supervising import Supervisor
 
 # A task with what it was given: its work.
@@ -65,6 +66,7 @@ class Stage:
         self._time = itertools.count(1)
         self._incident: Incident | None = None
         self._struck: Incident | None = None
+        self._updated_last = ITEMS[0]
         self._working: list[tuple[DagRun, Work]] = []
         self.seen: dict[DagRun, Seen] = {}
         # When a connection was changed: by a run, or by a person.
@@ -137,8 +139,8 @@ class Stage:
 
     def _change(self, step: Step) -> None:
         if isinstance(step, Republish):
-            now = next(self._time)
-            for connection in self.sites.republish(step.item, new_ids=step.new_ids, by_author=step.by_author):
+            now, item = next(self._time), self._updated_last if step.item == LATEST else step.item
+            for connection in self.sites.republish(item, new_ids=step.new_ids, by_author=step.by_author):
                 self._changes[connection].append((now, None))
         elif isinstance(step, ChangeToken):
             self.sites.change_token(step.credential)
@@ -168,6 +170,7 @@ class Stage:
     def _note_update(self, connection_id: str) -> None:
         (run, work), connection = self._working[-1], self.sites.connection(connection_id)
         self.seen[run].written_by[connection] = work
+        self._updated_last = self.sites.item_of(connection)
         self._changes[connection].append((next(self._time), run))
 
     def _interrupts(self, task_id: str, point: Point, number: int) -> bool:

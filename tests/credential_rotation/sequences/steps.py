@@ -11,6 +11,8 @@ from tests.credential_rotation.sequences.dying import Point
 
 # The tasks that a person may clear, and all those that failed or were skipped, as the docs advise.
 FAILED = "what failed"
+# Of all items the one that a run updated last: where most can go wrong.
+LATEST = "what was updated last"
 TASKS = (
     "check_params",
     "discover",
@@ -37,7 +39,7 @@ class _AsCode:
 class Republish(_AsCode):
     """Somebody publishes an item again: with a secret of before all tokens, or one that its author typed."""
 
-    item: str
+    item: str = LATEST
     new_ids: bool = False
     by_author: bool = False
 

@@ -117,6 +117,11 @@ class TwoSites:
         """The LUID of an item on the site that Airflow is pointed to."""
         return self.sites[self.pointed_to].content(item).id
 
+    def item_of(self, connection: Connection) -> str:
+        """The name of the item with a connection."""
+        found = (item for site in self.sites.values() for item in site.contents)
+        return next(item.name for item in found if connection in item.connections)
+
     def current_tokens(self) -> dict[str, str]:
         """What the Airflow connections hold now."""
         return {name: tokens[-1] for name, tokens in self.tokens.items()}
