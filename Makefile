@@ -90,5 +90,5 @@ LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-e
               --custom-compile-command 'make lock'
 
 clean:  ## remove .venv, the local Airflow and every cache
-	rm -rf $(VENV) $(DOCS) site .airflow .airflow-* .cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(DOCS) site .airflow .airflow-* .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
