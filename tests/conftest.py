@@ -7,18 +7,26 @@ from importlib.util import find_spec
 
 import pytest
 from hypothesis import settings
+from hypothesis.database import DirectoryBasedExampleDatabase
 
 from sandbox.snowflake import SnowflakeServer, SnowflakeState
 from tests.sandbox_snowflake.small_account import small_account
 
-# Generated sequences: the same few each time in `make test`, other and more ones in `make chaos`. A failing one is
-# shrunk, and printed as the code that plays it.
-settings.register_profile("default", max_examples=15, derandomize=True, deadline=None)
-settings.register_profile("chaos", max_examples=300, print_blob=True, deadline=None)
-settings.load_profile("default")
-
 # What requirements-browser.lock installs the other tests do without.
 collect_ignore = [] if find_spec("playwright") else ["browser"]
+
+# Generated sequences (test_state_sequences.py): the same few each time in `make test`; many new ones in `make chaos`,
+# where one that failed is kept, and is the first to be played the next time.
+settings.register_profile("test", max_examples=15, derandomize=True, deadline=None)
+settings.register_profile(
+    "chaos",
+    max_examples=300,
+    deadline=None,
+    print_blob=True,
+    report_multiple_bugs=False,
+    database=DirectoryBasedExampleDatabase(".cache/hypothesis"),
+)
+settings.load_profile("test")
 
 # Folders whose tests start an Airflow.
 _SLOW_FIRST = {"scheduler": 0, "dags": 1}

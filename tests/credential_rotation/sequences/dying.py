@@ -12,7 +12,6 @@ from enum import StrEnum
 from typing import Any
 
 import pytest
-from airflow.sdk._shared.secrets_masker import reset_secrets_masker
 from requests.adapters import HTTPAdapter
 
 from credential_rotation.run_folder import Folder
@@ -29,12 +28,16 @@ class Point(StrEnum):
     AFTER_UPDATE = "after update"
     BEFORE_FILE = "before file"  # is written or removed
 
+    def __repr__(self) -> str:
+        return f"Point.{self.name}"
+
 
 class Process:
     """What the running task does to Tableau, to files and to Variables.
 
     :param interrupt: called at each point with the task, the point and how many there were before in this step; kills
         the process where it returns True
+    :param updated: told of each update that reached Tableau, by the id of the connection
     """
 
     def __init__(
@@ -43,8 +46,9 @@ class Process:
         supervisor: Supervisor,
         *,
         interrupt: Callable[[str, Point, int], bool],
+        updated: Callable[[str], None],
     ) -> None:
-        self._interrupt = interrupt
+        self._interrupt, self._updated = interrupt, updated
         self._counts: Counter[tuple[str, Point]] = Counter()
         self._task_id = ""
         self._is_dead = False
@@ -64,8 +68,6 @@ class Process:
         :raises Killed: when it was killed
         """
         before, self._task_id = self._task_id, task_id
-        # A new process knows of no secrets yet; and with each further one, Airflow's masker takes longer.
-        reset_secrets_masker()
         try:
             result = function()
             self._live()
@@ -84,6 +86,8 @@ class Process:
                 self._pass(Point.BEFORE_UPDATE)
             response = really_send(adapter, request, **how)
             if is_update:
+                if response.ok:
+                    self._updated(request.path_url.rpartition("/")[2])
                 self._pass(Point.AFTER_UPDATE)
             self._pass(Point.AFTER_REQUEST)
             return response

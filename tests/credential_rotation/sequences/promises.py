@@ -24,14 +24,17 @@ def _wrong_after_green(stage: Stage, run: DagRun, seen: Seen) -> Iterator[str]:
     if run.state is not State.SUCCESS:
         return
     names = [conn_id.removeprefix("snowflake_") for conn_id in run.conf["snowflake_conn_ids"]]
+    tokens_now = stage.sites.current_tokens()
     for item, connection in stage.sites.targets(seen.site, *names):
-        has_token = connection.password == seen.tokens[str(connection.target_of)]
-        if run.conf["roll_back"] and has_token:
+        name, holds = str(connection.target_of), connection.password
+        # What others did after the last look of a run is for the next one to find.
+        if stage.changed_by_others(connection, than=run) > seen.reported_at:
+            continue
+        if run.conf["roll_back"] and holds == seen.tokens[name]:
             yield f"{run.run_id} is a green roll-back, but {item.name!r} holds the token that it takes back"
-        # What an author did after the last look of a run is for the next one to find.
-        is_newer = stage.republished.get(connection, 0) > seen.reported_at
-        if not run.conf["roll_back"] and not has_token and not is_newer:
-            yield f"{run.run_id} is green, but {item.name!r} holds {connection.password!r}"
+        # A later token is as well: that of a later run, where a task of an earlier one is cleared.
+        if not run.conf["roll_back"] and holds not in (seen.tokens[name], tokens_now[name]):
+            yield f"{run.run_id} is green, but {item.name!r} holds {holds!r}"
 
 
 def _said_not_to_be_attempted_and_was(stage: Stage) -> Iterator[str]:

@@ -37,7 +37,7 @@ from credential_rotation.settings import Settings
 from dags.rotate_snowflake_pat_in_tableau import rotate_snowflake_pat_in_tableau
 
 _UNMAPPED = -1
-_MOST_RESCHEDULES = 50
+_MOST_PROCESSES = 500
 
 
 class Killed(BaseException):
@@ -156,8 +156,12 @@ class SmallAirflow:
 
     def work(self, run: DagRun) -> None:
         """Run what is ready, until nothing is."""
-        while run.state is None and (ready := next(self._ready(run), None)) is not None:
+        for _ in range(_MOST_PROCESSES):
+            if run.state is not None or (ready := next(self._ready(run), None)) is None:
+                break
             self._execute(run, ready)
+        else:
+            raise AssertionError(f"{run.run_id} does not come to an end")
         if run.state is None and all(each.state is not State.RUNNING for each in run.instances):
             leaves = [each for task_id in self._leaves() for each in run.of(task_id)]
             run.state = State.SUCCESS if all(each.state is State.SUCCESS for each in leaves) else State.FAILED
@@ -218,14 +222,9 @@ class SmallAirflow:
         given, before = self._given(run, instance), self._context
         self._context = self._made_context(run, instance)
         try:
-            for _ in range(_MOST_RESCHEDULES):
-                try:
-                    result = self._process(run, instance, given, lambda: _function_of(instance.task)(**given))
-                except AirflowRescheduleException:
-                    continue
-                break
-            else:
-                raise AssertionError(f"{instance.task_id} reschedules itself for ever")  # noqa: TRY301
+            result = self._process(run, instance, given, lambda: _function_of(instance.task)(**given))
+        except AirflowRescheduleException:
+            instance.state, instance.is_rescheduled = None, True
         except AirflowSkipException:
             instance.state = State.SKIPPED
         except Killed:

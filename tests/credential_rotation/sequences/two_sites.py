@@ -113,6 +113,15 @@ class TwoSites:
         found = (each for site in self.sites.values() for _, each in site.connections())
         return next(each for each in found if each.id == connection_id)
 
+    def id_of(self, item: str) -> str:
+        """The LUID of an item on the site that Airflow is pointed to."""
+        return self.sites[self.pointed_to].content(item).id
+
+    def item_of(self, connection: Connection) -> str:
+        """The name of the item with a connection."""
+        found = (item for site in self.sites.values() for item in site.contents)
+        return next(item.name for item in found if connection in item.connections)
+
     def writes(self) -> dict[str, int]:
         """How often each connection was written to."""
         return {each.id: len(each.writes) for site in self.sites.values() for _, each in site.connections()}
